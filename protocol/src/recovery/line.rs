@@ -1,21 +1,37 @@
 //! The recovery line: the greatest valid cut of a run.
+//!
+//! A cut gives every role a position. It is valid when each role may resume at its position, nothing is received that
+//! was not sent, and every message sent but not received can be delivered again. The valid cuts are closed under
+//! pointwise maximum and contain the start, so exactly one of them is the greatest. It is found by a worklist fixpoint
+//! that only ever moves roles back, and moves each only as far as a violated condition forces it. Every event is undone
+//! at most once, so the work is linear in the histories, but for a binary search at each move.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::history::History;
-use crate::image::{Image, RoleId};
+use crate::image::{Image, RoleId, StateId};
+use crate::recovery::availability::lost_after;
+use crate::recovery::channels::{Asked, Ledger};
+use crate::recovery::fixpoint::settle;
+use crate::recovery::points::{Points, latest_base};
 use crate::recovery::policy::{FailureKind, Mode, Retention};
 
 /// One run at the moment of a failure: the input of [`recovery_line`].
+///
+/// The positions need not be consistent with each other: after the loss of a supervisor a role stands where a
+/// surviving record proves it to be, and whoever received more than that from it holds an orphan.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
     /// The protocol.
     pub image: &'a Image,
     /// What is kept of messages.
     pub retention: Retention,
-    /// One per role, in the order of [`Image::roles`]. `None`: outside the row of the recovery table, so neither asked nor moved.
+    /// One per role, in the order of [`Image::roles`]. `None`: outside the row of the recovery table, so neither asked
+    /// nor moved; its channels impose nothing. That is right only while the table's row holds: every failure is of
+    /// kind `worker`, and nothing is [`Lost`].
     pub roles: Vec<Option<RoleRun>>,
 }
 
@@ -30,6 +46,28 @@ pub struct RoleRun {
     pub checkpoints: BTreeSet<u64>,
     /// How it failed, if it did.
     pub failed: Option<FailureKind>,
+    /// What earlier recoveries of the session left lost: [`RoleLine::lost`] of the last one, or the default.
+    pub lost: Lost,
+}
+
+/// Messages that a role's supervisor does not hold any more, because an earlier failure of kind `supervisor` or `host`
+/// took its store.
+///
+/// Later failures may need to deliver them again, long after the one that lost them, so they are part of what a
+/// session must remember. Both lists are per peer, in the order of [`Image::roles`]; an empty list means none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Messages to each peer up to this index are gone from this role's disk. Matters under `durable` only.
+    pub sent: Vec<u64>,
+    /// Messages from each peer up to this index are gone from what this role's supervisor kept.
+    pub received: Vec<u64>,
+}
+
+impl Lost {
+    /// Whether nothing is lost.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.received.is_empty()
+    }
 }
 
 /// The answer: who goes back, to where, and why.
@@ -37,7 +75,7 @@ pub struct RoleRun {
 pub struct RecoveryLine {
     /// One per role, in the order of [`Image::roles`].
     pub roles: Vec<RoleLine>,
-    /// Everything in transit at the line, ordered by sender, receiver, index.
+    /// Everything in transit at the line between roles that were asked, ordered by sender, receiver, index.
     pub in_transit: Vec<InTransit>,
 }
 
@@ -46,14 +84,19 @@ pub struct RecoveryLine {
 pub struct RoleLine {
     /// Where it stands after recovery; `None` for a role that was not asked (it stays where it is).
     pub position: Option<u64>,
+    /// The state of its machine at that position.
+    pub state: Option<StateId>,
     /// Whether its worker is restarted.
     pub restarted: bool,
-    /// The base from which the worker runs again: the position itself, or in mode `replay` the start or a checkpoint before it.
+    /// The base from which the worker runs again: the position itself, or in mode `replay` the start or the latest
+    /// checkpoint from which the position can be replayed. The position for a role that is not restarted.
     pub base: u64,
     /// Per peer: how many of the first `position` events are sends to it. Empty for a role that was not asked.
     pub sent: Vec<u64>,
     /// Per peer: how many of the first `position` events are receives from it. Empty for a role that was not asked.
     pub received: Vec<u64>,
+    /// What is lost from now on; to be handed to the session's next recovery. Empty for a role that was not asked.
+    pub lost: Lost,
     /// Why it stands there.
     pub cause: Cause,
 }
@@ -106,5 +149,124 @@ pub enum Cause {
         label: String,
         /// Whether the receiver failed, or was merely moved back and its mailbox with it.
         receiver_failed: bool,
+        /// Whether the receiver had received it, and now stands before that.
+        consumed: bool,
+        /// Whether an earlier failure of the session took it from where it was kept.
+        earlier: bool,
+        /// What was kept of it.
+        retention: Retention,
     },
+}
+
+/// Why a run has no recovery line: it is not a run of its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// The run does not have one entry per role of the protocol.
+    #[error("the run has {found} roles, the protocol has {expected}")]
+    RoleCount {
+        /// Roles of the protocol.
+        expected: usize,
+        /// Entries of the run.
+        found: usize,
+    },
+    /// An event of a role is no edge of its machine.
+    #[error("the history of role {} is no path of its machine: event {} does not exist there", .role.0, .position + 1)]
+    NotAPath {
+        /// The role.
+        role: RoleId,
+        /// Events that precede the wrong one.
+        position: u64,
+    },
+    /// A checkpoint lies past the end of the role's history.
+    #[error("role {} has a checkpoint at {checkpoint}, past its position {position}", .role.0)]
+    CheckpointPastEnd {
+        /// The role.
+        role: RoleId,
+        /// The checkpoint.
+        checkpoint: u64,
+        /// The role's position.
+        position: u64,
+    },
+    /// A list of [`Lost`] is neither empty nor one entry per role of the protocol.
+    #[error("what role {} has lost is given for {found} peers, the protocol has {expected} roles", .role.0)]
+    LostCount {
+        /// The role.
+        role: RoleId,
+        /// Roles of the protocol.
+        expected: usize,
+        /// Entries of the list.
+        found: usize,
+    },
+}
+
+/// The recovery line of a run: the greatest valid cut, and the reason for each role's place in it.
+///
+/// Deterministic: the same run gives the same answer, reasons included. Linear in the length of the histories, but for
+/// a logarithm.
+pub fn recovery_line(run: &Run<'_>) -> Result<RecoveryLine, RunError> {
+    check_shape(run)?;
+    let mut ledger = Ledger::of(run)?;
+    let points: Vec<Option<Points>> =
+        (0..run.roles.len()).map(|role| Some(Points::of(run, ledger.role(role)?))).collect();
+    let causes = settle(run, &mut ledger, &points);
+    let roles = run
+        .image
+        .role_ids()
+        .zip(causes)
+        .map(|(role, cause)| match ledger.role(role.index()) {
+            Some(asked) => asked_line(run, &ledger, asked, cause),
+            None => outside_line(),
+        })
+        .collect();
+    Ok(RecoveryLine { roles, in_transit: ledger.in_transit() })
+}
+
+fn check_shape(run: &Run<'_>) -> Result<(), RunError> {
+    let expected = run.image.roles.len();
+    if run.roles.len() != expected {
+        return Err(RunError::RoleCount { expected, found: run.roles.len() });
+    }
+    for (role, asked) in run.image.role_ids().zip(&run.roles) {
+        let Some(asked) = asked else { continue };
+        let position = asked.history.position();
+        if let Some(&checkpoint) = asked.checkpoints.last().filter(|&&last| last > position) {
+            return Err(RunError::CheckpointPastEnd { role, checkpoint, position });
+        }
+        for list in [&asked.lost.sent, &asked.lost.received] {
+            if !list.is_empty() && list.len() != expected {
+                return Err(RunError::LostCount { role, expected, found: list.len() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The line of a role that was asked, once the ledger stands at the line.
+fn asked_line(run: &Run<'_>, ledger: &Ledger<'_>, asked: &Asked<'_>, cause: Cause) -> RoleLine {
+    let peers = run.image.roles.len();
+    let restarted = asked.run.failed.is_some() || asked.position < asked.events.len();
+    let base = if restarted && asked.run.mode == Mode::Replay { latest_base(asked) } else { asked.position };
+    RoleLine {
+        position: Some(asked.position as u64),
+        state: Some(asked.state()),
+        restarted,
+        base: base as u64,
+        sent: ledger.sent(asked, peers),
+        received: ledger.received(asked, peers),
+        lost: lost_after(run, ledger, asked),
+        cause,
+    }
+}
+
+fn outside_line() -> RoleLine {
+    RoleLine {
+        position: None,
+        state: None,
+        restarted: false,
+        base: 0,
+        sent: Vec::new(),
+        received: Vec::new(),
+        lost: Lost::default(),
+        cause: Cause::NotConcerned,
+    }
 }

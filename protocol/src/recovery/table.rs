@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Image, RoleId, StateId};
+use crate::image::{RoleId, StateId};
 use crate::recovery::policy::{Mode, Retention};
 
 /// For each role and each state of its machine, what a `worker` failure there can do to each role at worst.
@@ -33,7 +33,7 @@ impl Row {
 pub struct Policy {
     /// What is kept of messages.
     pub retention: Retention,
-    /// The mode of each role, in the order of [`Image::roles`].
+    /// The mode of each role, in the order of [`Image::roles`](crate::image::Image::roles).
     pub modes: Vec<Mode>,
 }
 
