@@ -46,12 +46,10 @@ pub fn because(role: RoleId, line: &RoleLine, image: &Image) -> String {
                 (Retention::Volatile, true, _) => {
                     format!("must be received again by {to} and is not kept")
                 }
-                (Retention::Retained, _, true) => {
-                    format!("was kept by {to}'s supervisor, lost with it")
-                }
-                (Retention::Retained, _, false) => {
+                (Retention::Retained, ..) if *earlier => {
                     format!("was kept by {to}'s supervisor, lost with it in an earlier failure")
                 }
+                (Retention::Retained, ..) => format!("was kept by {to}'s supervisor, lost with it"),
                 (Retention::Durable, ..) => format!("was on the disks of {me} and {to}, both lost"),
             };
             format!("its {message} to {to} {lost}")
