@@ -14,6 +14,7 @@ mod channels;
 pub mod explain;
 mod fixpoint;
 pub mod line;
+pub mod plan;
 mod points;
 pub mod policy;
 pub mod table;

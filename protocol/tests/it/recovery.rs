@@ -1,0 +1,7 @@
+//! Recovery: the line, the table, the plan, and sessions that crash and go on.
+
+mod line;
+mod oracle;
+mod random;
+mod rules;
+mod world;
