@@ -2,10 +2,21 @@
 //!
 //! Pure: no I/O, no async, no clock, no randomness. Text goes in, values come out.
 //!
+//! * [`program`]: a source with its imports, parsed and resolved; the way in.
+//! * [`diagnostics`], [`code`]: what the front end has to say, and under which rule.
 //! * [`image`]: a compiled protocol, one communicating machine per role.
 //! * [`history`]: what a role has done so far, as a path of its machine.
 //! * [`recovery`]: recovery modes, failures, the recovery line and the recovery table.
 
+pub mod code;
+mod compile;
+pub mod diagnostics;
+mod global;
 pub mod history;
 pub mod image;
+mod local;
+pub mod program;
 pub mod recovery;
+mod syntax;
+
+pub use program::{Program, load};

@@ -1,0 +1,237 @@
+//! What the front end has to say about a source: every finding with code, place, label and hint.
+//!
+//! Shape of a rendered finding:
+//!
+//! ```text
+//! error[S012]: role `C` cannot tell these branches apart
+//!   --> booking.scr:7:5
+//!    |
+//! 7  |     choice at A {
+//!    |     ^^^^^^ `C` hears nothing in one branch
+//! hint: send `C` a message in both branches
+//! ```
+
+use std::fmt::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::code::Code;
+
+/// A range of bytes in one source file of a [`Report`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Index of the file, in the order in which files were loaded.
+    pub file: u32,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// From the start of `self` to the end of `other`; both are of one file.
+    #[must_use]
+    pub fn to(self, other: Span) -> Span {
+        Span { file: self.file, start: self.start, end: other.end.max(self.start) }
+    }
+}
+
+/// A source text, as the caller loaded it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path it was asked for by.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Which rule.
+    pub code: Code,
+    /// What is wrong, in one sentence without a full stop.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// What stands below the caret; may be empty.
+    pub label: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// All findings of one run of the front end, with the sources they point into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The findings, in the order of the stages and within a stage in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The sources, indexed by [`Span::file`].
+    pub sources: Vec<SourceFile>,
+}
+
+/// A finding with its place resolved, as `-o json` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// For example `S012`.
+    pub code: &'static str,
+    /// For example `role-enabling`.
+    pub kind: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Path of the source.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Whether a rendering may use ANSI colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Off,
+    /// ANSI escapes.
+    On,
+}
+
+impl Diagnostic {
+    /// A finding without label and hint.
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { code, message: message.into(), span, label: String::new(), hint: None }
+    }
+
+    /// With what stands below the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Report {
+    /// The findings with file, line and column, for JSON.
+    pub fn located(&self) -> Vec<Located> {
+        self.diagnostics
+            .iter()
+            .map(|finding| {
+                let place = self.place(finding.span);
+                Located {
+                    code: finding.code.as_str(),
+                    kind: finding.code.kind(),
+                    message: finding.message.clone(),
+                    file: place.path.to_owned(),
+                    line: place.line,
+                    column: place.column,
+                    hint: finding.hint.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// All findings as text for people, one after another with an empty line between.
+    pub fn render(&self, colour: Colour) -> String {
+        let mut out = String::new();
+        for (index, finding) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                out.push('\n');
+            }
+            self.render_one(&mut out, finding, colour);
+        }
+        out
+    }
+
+    fn render_one(&self, out: &mut String, finding: &Diagnostic, colour: Colour) {
+        let paint = Paint { on: colour == Colour::On };
+        let place = self.place(finding.span);
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len() + 2);
+        let (red, blue, bold, reset) = (paint.code("1;31"), paint.code("1;34"), paint.code("1"), paint.code("0"));
+        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", finding.code.as_str(), finding.message);
+        let arrow = " ".repeat(number.len() + 1);
+        let _ = writeln!(out, "{arrow}{blue}-->{reset} {}:{}:{}", place.path, place.line, place.column);
+        let _ = writeln!(out, "{margin}{blue}|{reset}");
+        let _ = writeln!(out, "{blue}{number}  |{reset} {}", place.text);
+        let caret = "^".repeat(place.width);
+        let indent = " ".repeat(place.indent);
+        let label = if finding.label.is_empty() { String::new() } else { format!(" {}", finding.label) };
+        let _ = writeln!(out, "{margin}{blue}|{reset} {indent}{red}{caret}{label}{reset}");
+        if let Some(hint) = &finding.hint {
+            let _ = writeln!(out, "{bold}hint{reset}: {hint}");
+        }
+    }
+
+    fn place(&self, span: Span) -> Place<'_> {
+        let Some(source) = self.sources.get(span.file as usize) else {
+            return Place { path: "?", line: 1, column: 1, text: String::new(), indent: 0, width: 1 };
+        };
+        let text = source.text.as_str();
+        let start = floor_boundary(text, span.start as usize);
+        let end = floor_boundary(text, span.end as usize).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let before = &text[line_start..start];
+        let shown = text[start..end.min(line_end).max(start)].trim_end();
+        Place {
+            path: &source.path,
+            line: count_u32(text[..line_start].matches('\n').count()).saturating_add(1),
+            column: count_u32(before.chars().count()).saturating_add(1),
+            text: expand_tabs(text[line_start..line_end].trim_end()),
+            indent: expand_tabs(before).chars().count(),
+            width: expand_tabs(shown).chars().count().max(1),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Colour::Off))
+    }
+}
+
+impl std::error::Error for Report {}
+
+struct Place<'a> {
+    path: &'a str,
+    line: u32,
+    column: u32,
+    text: String,
+    indent: usize,
+    width: usize,
+}
+
+struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    fn code(&self, code: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m") } else { String::new() }
+    }
+}
+
+fn count_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Tabs would put the caret in the wrong place.
+fn expand_tabs(text: &str) -> String {
+    text.replace('\t', "    ")
+}
+
+fn floor_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

@@ -1,0 +1,114 @@
+//! A global protocol with its subprotocols inlined: the form that checks and projection work on.
+//!
+//! Invariants
+//! * a [`NodeKind::Continue`] stands inside the loop that it names;
+//! * a [`NodeKind::Rec`] is in a sequence only if something continues it; a choice holds no empty branch;
+//! * nesting is bounded by [`MAX_DEPTH`](inline::MAX_DEPTH), so recursion over it is; sequences are vectors.
+
+pub(crate) mod inline;
+mod messages;
+
+use crate::diagnostics::Span;
+use crate::syntax::names::Name;
+
+pub(crate) use messages::{MessageId, Messages};
+
+/// A node of [`Global`].
+pub(crate) type NodeId = u32;
+
+/// A role, as an index into [`Global::roles`].
+pub(crate) type Role = u16;
+
+/// An inlined global protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct Global {
+    pub(crate) name: Name,
+    /// Where the protocol is named.
+    pub(crate) span: Span,
+    /// Roles start unconnected.
+    pub(crate) explicit: bool,
+    pub(crate) roles: Vec<RoleInfo>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) root: Vec<NodeId>,
+    pub(crate) messages: Messages,
+    /// Where the protocol uses what the runtime cannot execute, first place of each.
+    pub(crate) features: Vec<(Feature, Span)>,
+    /// The node of each interaction; interaction `n` is at index `n - 1`.
+    pub(crate) interactions: Vec<NodeId>,
+}
+
+/// A declared role.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoleInfo {
+    pub(crate) name: Name,
+    pub(crate) span: Span,
+}
+
+/// A feature that is checked where that is possible, but not executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feature {
+    Connections,
+    Wrap,
+    Par,
+    Delegation,
+    Reliable,
+    Crash,
+}
+
+/// One construct and its place in the source.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    pub(crate) span: Span,
+}
+
+/// The constructs left after inlining.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeKind {
+    /// One message to one receiver; `number` counts interactions from 1.
+    Message {
+        from: Role,
+        to: Role,
+        message: MessageId,
+        number: u32,
+    },
+    /// A message that opens a connection.
+    Connect {
+        from: Role,
+        to: Role,
+        message: MessageId,
+        number: u32,
+    },
+    Disconnect {
+        left: Role,
+        right: Role,
+    },
+    Wrap {
+        from: Role,
+        to: Role,
+    },
+    Choice {
+        at: Role,
+        blocks: Vec<Vec<NodeId>>,
+    },
+    Rec {
+        body: Vec<NodeId>,
+    },
+    Continue {
+        target: NodeId,
+    },
+    Par {
+        blocks: Vec<Vec<NodeId>>,
+    },
+}
+
+impl Global {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// All roles in order.
+    pub(crate) fn role_ids(&self) -> impl Iterator<Item = Role> + use<> {
+        0..Role::try_from(self.roles.len()).unwrap_or(Role::MAX)
+    }
+}

@@ -1,0 +1,349 @@
+//! Inlining: `do` is replaced by the body of what it calls, arguments put in.
+//!
+//! A call of a protocol that is being inlined already, with the same roles and arguments, becomes a `continue` to it: so
+//! recursion through `do` ends. A call of one with other roles is inlined anew.
+
+use std::collections::{HashMap, HashSet};
+
+use super::messages::{MessageId, PayloadType, TypeKey};
+use super::{Feature, Global, Messages, Node, NodeId, NodeKind, Role, RoleInfo};
+use crate::code::Code;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::program::{DeclarationId, Program, ProtocolId};
+use crate::syntax::ast::{Argument, Block, Ident, Message, ParameterKind, Payload, QName, Statement, StatementKind};
+use crate::syntax::names::Name;
+
+/// How deep blocks and calls may be nested once inlined.
+pub(crate) const MAX_DEPTH: usize = 400;
+
+/// How many constructs an inlined protocol may have.
+pub(crate) const MAX_NODES: usize = 4_000_000;
+
+/// Inlines a protocol of `program`.
+pub(crate) fn inline(program: &Program, id: ProtocolId) -> Result<Global, Diagnostic> {
+    let protocol = program.protocol(id);
+    let roles: Vec<RoleInfo> =
+        protocol.roles.iter().map(|role| RoleInfo { name: role.name.name, span: role.name.span }).collect();
+    let global = Global {
+        name: protocol.name.name,
+        span: protocol.name.span,
+        explicit: protocol.explicit,
+        roles,
+        nodes: Vec::new(),
+        root: Vec::new(),
+        messages: Messages::default(),
+        features: Vec::new(),
+        interactions: Vec::new(),
+    };
+    let mut inliner = Inliner { program, global, calls: HashMap::new(), continued: HashSet::new(), depth: 0 };
+    if let Some(span) = protocol.roles.iter().find_map(|role| role.reliable) {
+        inliner.feature(Feature::Reliable, span);
+    }
+    if protocol.explicit {
+        inliner.feature(Feature::Connections, protocol.name.span);
+    }
+    let identity: Vec<Role> = inliner.global.role_ids().collect();
+    let mut root = Vec::new();
+    inliner.call(Call { protocol: id, roles: identity, arguments: Vec::new() }, protocol.name.span, &mut root)?;
+    inliner.global.root = root;
+    Ok(inliner.global)
+}
+
+/// What a `do` passes for a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Value {
+    Message(MessageId),
+    Type(PayloadType),
+}
+
+/// A call in progress: calling it again continues it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Call {
+    protocol: ProtocolId,
+    roles: Vec<Role>,
+    arguments: Vec<Value>,
+}
+
+/// What names mean inside one call.
+struct Frame {
+    module: usize,
+    roles: HashMap<Name, Role>,
+    parameters: HashMap<Name, Value>,
+    loops: Vec<(Name, NodeId)>,
+}
+
+struct Inliner<'a> {
+    program: &'a Program,
+    global: Global,
+    /// Calls in progress, each with its loop.
+    calls: HashMap<Call, NodeId>,
+    /// Loops that something continues.
+    continued: HashSet<NodeId>,
+    depth: usize,
+}
+
+type Inlined<T> = Result<T, Diagnostic>;
+
+impl Inliner<'_> {
+    fn call(&mut self, call: Call, span: Span, out: &mut Vec<NodeId>) -> Inlined<()> {
+        if let Some(&target) = self.calls.get(&call) {
+            self.continued.insert(target);
+            out.push(self.push(NodeKind::Continue { target }, span)?);
+            return Ok(());
+        }
+        self.enter(span)?;
+        let protocol = self.program.protocol(call.protocol);
+        let mut frame = Frame {
+            module: call.protocol.module,
+            roles: protocol.roles.iter().zip(&call.roles).map(|(role, actual)| (role.name.name, *actual)).collect(),
+            parameters: HashMap::new(),
+            loops: Vec::new(),
+        };
+        for (parameter, value) in protocol.parameters.iter().zip(&call.arguments) {
+            frame.parameters.insert(parameter.name.name, value.clone());
+        }
+        let node = self.push(NodeKind::Rec { body: Vec::new() }, span)?;
+        let key = call.clone();
+        self.calls.insert(call, node);
+        let body = self.block(&mut frame, &protocol.body)?;
+        self.calls.remove(&key);
+        self.close(node, body, out);
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Ends a loop: its body takes its place if nothing continues it.
+    fn close(&mut self, node: NodeId, inner: Vec<NodeId>, out: &mut Vec<NodeId>) {
+        if !self.continued.contains(&node) {
+            out.extend(inner);
+            return;
+        }
+        if let NodeKind::Rec { body } = &mut self.global.nodes[node as usize].kind {
+            *body = inner;
+        }
+        out.push(node);
+    }
+
+    fn enter(&mut self, span: Span) -> Inlined<()> {
+        if self.depth >= MAX_DEPTH {
+            let message = format!("blocks and calls are nested more than {MAX_DEPTH} deep once inlined");
+            let finding = Diagnostic::new(Code::TooDeep, span, message);
+            return Err(finding.hint("call with the same roles and arguments, so that the call becomes a loop"));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, kind: NodeKind, span: Span) -> Inlined<NodeId> {
+        if self.global.nodes.len() >= MAX_NODES {
+            let message = format!("the protocol has more than {MAX_NODES} interactions once inlined");
+            let finding = Diagnostic::new(Code::TooLarge, span, message).label("while inlining this");
+            return Err(finding.hint("call fewer protocols with changing roles"));
+        }
+        let id = NodeId::try_from(self.global.nodes.len()).unwrap_or(NodeId::MAX);
+        self.global.nodes.push(Node { kind, span });
+        Ok(id)
+    }
+
+    fn feature(&mut self, feature: Feature, span: Span) {
+        if !self.global.features.iter().any(|(known, _)| *known == feature) {
+            self.global.features.push((feature, span));
+        }
+    }
+
+    fn block(&mut self, frame: &mut Frame, block: &Block) -> Inlined<Vec<NodeId>> {
+        let mut out = Vec::new();
+        for statement in block {
+            self.statement(frame, statement, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    fn nested(&mut self, frame: &mut Frame, block: &Block, span: Span) -> Inlined<Vec<NodeId>> {
+        self.enter(span)?;
+        let out = self.block(frame, block);
+        self.depth -= 1;
+        out
+    }
+
+    fn branches(&mut self, frame: &mut Frame, blocks: &[Block], span: Span) -> Inlined<Vec<Vec<NodeId>>> {
+        let mut branches = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let branch = self.nested(frame, block, span)?;
+            if !branch.is_empty() {
+                branches.push(branch);
+            }
+        }
+        Ok(branches)
+    }
+
+    fn statement(&mut self, frame: &mut Frame, statement: &Statement, out: &mut Vec<NodeId>) -> Inlined<()> {
+        let span = statement.span;
+        match &statement.kind {
+            StatementKind::Message { message, from, to } => {
+                let message = self.message(frame, message);
+                for receiver in to {
+                    let (from, to) = (role(frame, *from), role(frame, *receiver));
+                    let number = self.number();
+                    let node = self.push(NodeKind::Message { from, to, message, number }, span)?;
+                    self.global.interactions.push(node);
+                    out.push(node);
+                }
+            }
+            StatementKind::Connect { message, from, to } => {
+                self.feature(Feature::Connections, span);
+                let message = match message {
+                    Some(message) => self.message(frame, message),
+                    None => self.global.messages.intern(None, &[]),
+                };
+                let (from, to) = (role(frame, *from), role(frame, *to));
+                let number = self.number();
+                let node = self.push(NodeKind::Connect { from, to, message, number }, span)?;
+                self.global.interactions.push(node);
+                out.push(node);
+            }
+            StatementKind::Disconnect { left, right } => {
+                self.feature(Feature::Connections, span);
+                let (left, right) = (role(frame, *left), role(frame, *right));
+                out.push(self.push(NodeKind::Disconnect { left, right }, span)?);
+            }
+            StatementKind::Wrap { from, to } => {
+                self.feature(Feature::Wrap, span);
+                let (from, to) = (role(frame, *from), role(frame, *to));
+                out.push(self.push(NodeKind::Wrap { from, to }, span)?);
+            }
+            StatementKind::Choice { at, blocks } => {
+                let at = role(frame, *at);
+                let blocks = self.branches(frame, blocks, span)?;
+                if !blocks.is_empty() {
+                    out.push(self.push(NodeKind::Choice { at, blocks }, span)?);
+                }
+            }
+            StatementKind::Par { blocks } => {
+                self.feature(Feature::Par, span);
+                let blocks = self.branches(frame, blocks, span)?;
+                if !blocks.is_empty() {
+                    out.push(self.push(NodeKind::Par { blocks }, span)?);
+                }
+            }
+            StatementKind::Rec { variable, body } => {
+                let node = self.push(NodeKind::Rec { body: Vec::new() }, span)?;
+                frame.loops.push((variable.name, node));
+                let body = self.nested(frame, body, span)?;
+                frame.loops.pop();
+                self.close(node, body, out);
+            }
+            StatementKind::Continue { variable } => {
+                let target = frame.loops.iter().rev().find(|(name, _)| *name == variable.name);
+                let target = target.map_or(0, |(_, node)| *node);
+                self.continued.insert(target);
+                out.push(self.push(NodeKind::Continue { target }, span)?);
+            }
+            StatementKind::Do { protocol, arguments, roles } => {
+                let scopes = &self.program.scopes;
+                if let Some(called) = scopes[frame.module].protocol(frame.module, scopes, protocol) {
+                    let roles = roles.iter().map(|ident| role(frame, *ident)).collect();
+                    let arguments = self.arguments(frame, called, arguments);
+                    self.call(Call { protocol: called, roles, arguments }, span, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self) -> u32 {
+        u32::try_from(self.global.interactions.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    fn message(&mut self, frame: &Frame, message: &Message) -> MessageId {
+        let Some(payload) = &message.payload else {
+            let label = message.label.map(|label| label.name);
+            if let Some(Value::Message(id)) = label.and_then(|label| frame.parameters.get(&label)) {
+                return *id;
+            }
+            self.note_crash(message.label);
+            return self.global.messages.intern(label, &[]);
+        };
+        self.note_crash(message.label);
+        let payload: Vec<PayloadType> = payload.iter().map(|element| self.payload(frame, element)).collect();
+        self.global.messages.intern(message.label.map(|label| label.name), &payload)
+    }
+
+    fn note_crash(&mut self, label: Option<Ident>) {
+        if let Some(label) = label
+            && self.program.names.text(label.name) == "crash"
+        {
+            self.feature(Feature::Crash, label.span);
+        }
+    }
+
+    fn payload(&mut self, frame: &Frame, element: &Payload) -> PayloadType {
+        match element {
+            Payload::Type(name) => self.payload_type(frame, name),
+            Payload::Delegation { protocol, role } => {
+                self.feature(Feature::Delegation, role.span);
+                let scopes = &self.program.scopes;
+                let text = format!("{}@{}", self.qualified(protocol), self.program.names.text(role.name));
+                let key = match scopes[frame.module].protocol(frame.module, scopes, protocol) {
+                    Some(id) => TypeKey::Delegated(id, role.name),
+                    None => TypeKey::Free(role.name),
+                };
+                PayloadType { key, text }
+            }
+        }
+    }
+
+    fn payload_type(&self, frame: &Frame, name: &QName) -> PayloadType {
+        let simple = name.parts[name.parts.len() - 1].name;
+        if name.parts.len() == 1
+            && let Some(Value::Type(payload)) = frame.parameters.get(&simple)
+        {
+            return payload.clone();
+        }
+        let scopes = &self.program.scopes;
+        match scopes[frame.module].declaration(frame.module, scopes, name) {
+            Some((id, _)) => PayloadType { key: TypeKey::Declared(id), text: self.spelled(name, id) },
+            None => PayloadType { key: TypeKey::Free(simple), text: self.program.names.text(simple).to_owned() },
+        }
+    }
+
+    /// A simple name stays; one with a module gets the module's full name, whatever alias was used.
+    fn spelled(&self, name: &QName, id: DeclarationId) -> String {
+        let simple = name.parts[name.parts.len() - 1];
+        let text = self.program.names.text(simple.name);
+        match &self.program.modules[id.module].name {
+            Some(module) if name.parts.len() > 1 => format!("{}.{text}", self.qualified(module)),
+            _ => text.to_owned(),
+        }
+    }
+
+    fn qualified(&self, name: &QName) -> String {
+        let parts: Vec<&str> = name.parts.iter().map(|part| self.program.names.text(part.name)).collect();
+        parts.join(".")
+    }
+
+    fn arguments(&mut self, frame: &Frame, called: ProtocolId, arguments: &[Argument]) -> Vec<Value> {
+        let kinds: Vec<ParameterKind> =
+            self.program.protocol(called).parameters.iter().map(|parameter| parameter.kind).collect();
+        let mut values = Vec::with_capacity(arguments.len());
+        for (argument, kind) in arguments.iter().zip(kinds) {
+            values.push(match (argument, kind) {
+                (Argument::Message(message), _) => Value::Message(self.message(frame, message)),
+                (Argument::Name(name), ParameterKind::Type) => Value::Type(self.payload_type(frame, name)),
+                (Argument::Name(name), ParameterKind::Signature) => {
+                    let simple = name.parts[name.parts.len() - 1].name;
+                    match frame.parameters.get(&simple) {
+                        Some(Value::Message(id)) if name.parts.len() == 1 => Value::Message(*id),
+                        _ => Value::Message(self.global.messages.intern(Some(simple), &[])),
+                    }
+                }
+            });
+        }
+        values
+    }
+}
+
+/// Names are resolved before, so every role is known.
+fn role(frame: &Frame, ident: Ident) -> Role {
+    frame.roles.get(&ident.name).copied().unwrap_or(0)
+}

@@ -1,0 +1,55 @@
+//! Determinisation by the subset construction.
+
+use std::collections::HashMap;
+
+use super::{Act, Local, LocalState, Move};
+
+/// How many states a determinised machine may have.
+pub(crate) const MAX_STATES: usize = 1_000_000;
+
+/// The machine grew beyond [`MAX_STATES`].
+#[derive(Debug)]
+pub(crate) struct TooManyStates;
+
+/// A machine in which no state has two moves of the same act, with the same traces. Numbers are united.
+pub(crate) fn determinise(machine: &Local) -> Result<Local, TooManyStates> {
+    let deterministic =
+        machine.states.iter().all(|state| state.moves.windows(2).all(|pair| pair[0].act != pair[1].act));
+    if deterministic {
+        return Ok(machine.clone());
+    }
+    let mut subsets: HashMap<Vec<u32>, u32> = HashMap::new();
+    let mut order = vec![vec![machine.initial]];
+    subsets.insert(order[0].clone(), 0);
+    let mut states = Vec::new();
+    let mut next = 0;
+    while next < order.len() {
+        let mut targets: Vec<(Act, u32)> = Vec::new();
+        let mut numbers = Vec::new();
+        for &member in &order[next] {
+            let state = &machine.states[member as usize];
+            targets.extend(state.moves.iter().map(|step| (step.act, step.to)));
+            numbers.extend_from_slice(&state.numbers);
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut moves = Vec::new();
+        for group in targets.chunk_by(|left, right| left.0 == right.0) {
+            let subset: Vec<u32> = group.iter().map(|(_, to)| *to).collect();
+            let fresh = u32::try_from(order.len()).unwrap_or(u32::MAX);
+            let to = *subsets.entry(subset).or_insert_with_key(|subset| {
+                order.push(subset.clone());
+                fresh
+            });
+            moves.push(Move { act: group[0].0, to });
+        }
+        if order.len() > MAX_STATES {
+            return Err(TooManyStates);
+        }
+        states.push(LocalState { moves, numbers });
+        next += 1;
+    }
+    Ok(Local { initial: 0, states })
+}

@@ -1,0 +1,140 @@
+//! What each module can name: its own declarations and protocols, and those of the modules it imports.
+
+use std::collections::HashMap;
+
+use crate::code::Code;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::syntax::ast::{Module, ParameterKind, QName};
+use crate::syntax::names::{Name, Names};
+
+/// A protocol of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ProtocolId {
+    pub(crate) module: usize,
+    pub(crate) index: usize,
+}
+
+/// A declared type or signature of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeclarationId {
+    pub(crate) module: usize,
+    pub(crate) index: usize,
+}
+
+/// The names of one module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    /// Own full name, own simple name, names and aliases of imports.
+    modules: HashMap<Vec<Name>, usize>,
+    protocols: HashMap<Name, usize>,
+    declarations: HashMap<Name, (usize, ParameterKind)>,
+}
+
+/// The scopes of all modules. Reports what is declared twice, and imports that hide a name.
+pub(super) fn build(
+    modules: &[Module],
+    links: &[Vec<Option<usize>>],
+    names: &Names,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Scope> {
+    let mut scopes = Vec::with_capacity(modules.len());
+    for (index, module) in modules.iter().enumerate() {
+        let mut scope = Scope::default();
+        import_names(&mut scope, index, module, &links[index], names, findings);
+        let mut declared: HashMap<Name, Span> = HashMap::new();
+        for (at, declaration) in module.declarations.iter().enumerate() {
+            let name = declaration.name;
+            if twice(&mut declared, name.name, name.span, names, findings) {
+                continue;
+            }
+            scope.declarations.insert(name.name, (at, declaration.kind));
+        }
+        let mut declared: HashMap<Name, Span> = HashMap::new();
+        for (at, protocol) in module.protocols.iter().enumerate() {
+            let name = protocol.name;
+            if !twice(&mut declared, name.name, name.span, names, findings) {
+                scope.protocols.insert(name.name, at);
+            }
+        }
+        scopes.push(scope);
+    }
+    scopes
+}
+
+fn import_names(
+    scope: &mut Scope,
+    index: usize,
+    module: &Module,
+    links: &[Option<usize>],
+    names: &Names,
+    findings: &mut Vec<Diagnostic>,
+) {
+    if let Some(name) = &module.name {
+        let full: Vec<Name> = name.parts.iter().map(|part| part.name).collect();
+        if let Some(simple) = full.last() {
+            scope.modules.insert(vec![*simple], index);
+        }
+        scope.modules.insert(full, index);
+    }
+    for (import, link) in module.imports.iter().zip(links) {
+        let (visible, span) = match import.alias {
+            Some(alias) => (vec![alias.name], alias.span),
+            None => (import.module.parts.iter().map(|part| part.name).collect::<Vec<_>>(), import.module.span),
+        };
+        if scope.modules.contains_key(&visible) {
+            let shown: Vec<&str> = visible.iter().map(|name| names.text(*name)).collect();
+            let message = format!("`{}` already names a module here", shown.join("."));
+            let finding = Diagnostic::new(Code::ImportClash, span, message);
+            findings.push(finding.hint("import it under another name with `as`, or leave the import out"));
+        } else if let Some(link) = link {
+            scope.modules.insert(visible, *link);
+        }
+    }
+}
+
+/// Notes a declaration; reports it, and says so, if the name is taken.
+pub(super) fn twice(
+    declared: &mut HashMap<Name, Span>,
+    name: Name,
+    span: Span,
+    names: &Names,
+    findings: &mut Vec<Diagnostic>,
+) -> bool {
+    if declared.insert(name, span).is_none() {
+        return false;
+    }
+    let message = format!("`{}` is declared twice", names.text(name));
+    findings.push(Diagnostic::new(Code::DeclaredTwice, span, message).hint("give one of them another name"));
+    true
+}
+
+impl Scope {
+    /// The protocol that `name` stands for in the module of this scope.
+    pub(crate) fn protocol(&self, own: usize, scopes: &[Scope], name: &QName) -> Option<ProtocolId> {
+        let (module, simple) = self.split(own, name)?;
+        let index = *scopes.get(module)?.protocols.get(&simple)?;
+        Some(ProtocolId { module, index })
+    }
+
+    /// The declared type or signature that `name` stands for in the module of this scope.
+    pub(crate) fn declaration(
+        &self,
+        own: usize,
+        scopes: &[Scope],
+        name: &QName,
+    ) -> Option<(DeclarationId, ParameterKind)> {
+        let (module, simple) = self.split(own, name)?;
+        let (index, kind) = *scopes.get(module)?.declarations.get(&simple)?;
+        Some((DeclarationId { module, index }, kind))
+    }
+
+    /// The module and the simple name in it.
+    fn split(&self, own: usize, name: &QName) -> Option<(usize, Name)> {
+        let (simple, prefix) = name.parts.split_last()?;
+        if prefix.is_empty() {
+            return Some((own, simple.name));
+        }
+        let prefix: Vec<Name> = prefix.iter().map(|part| part.name).collect();
+        Some((*self.modules.get(&prefix)?, simple.name))
+    }
+}
