@@ -4,4 +4,6 @@ mod line;
 mod oracle;
 mod random;
 mod rules;
+mod sequence;
+mod table;
 mod world;
