@@ -1,5 +1,7 @@
 //! What the log holds: entries, commands, and what they are answered with.
 
+use std::fmt;
+
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::FailureKind;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{
     AgentId, AgentInstance, EntryTime, Incarnation, NodeId, ProtocolId, RecoveryNumber, RequestId, SessionId,
 };
+use crate::limits;
 use crate::spec::SessionSpec;
 
 /// One entry of the replicated log.
@@ -113,7 +116,7 @@ pub enum Command {
         role: RoleId,
         /// Which process.
         incarnation: Incarnation,
-        /// All its events.
+        /// All its events. Every send among them is held by its receiver's supervisor.
         history: History,
     },
     /// A worker's state at a position; every send before it is held by its receiver's supervisor.
@@ -233,4 +236,42 @@ pub enum Rejection {
         /// How many.
         limit: u64,
     },
+}
+
+impl FailureCause {
+    /// The same with texts cut to [`limits::MESSAGE_BYTES`].
+    pub(crate) fn bounded(&self) -> Self {
+        match self {
+            FailureCause::CannotStart { message } => FailureCause::CannotStart { message: cut(message) },
+            FailureCause::Violation { state, expected, got } => FailureCause::Violation {
+                state: cut(state),
+                expected: expected.iter().take(limits::EXPECTED).map(|event| cut(event)).collect(),
+                got: cut(got),
+            },
+            other => other.clone(),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    let end = (0..=limits::MESSAGE_BYTES.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+/// Reads after the name of a role: "role `B` exited with status 1".
+impl fmt::Display for FailureCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailureCause::Exited { status } => write!(f, "exited with status {status}"),
+            FailureCause::Signalled { signal } => write!(f, "was ended by signal {signal}"),
+            FailureCause::CannotStart { message } => write!(f, "cannot be started: {message}"),
+            FailureCause::Violation { state, expected, got } => {
+                let expected = if expected.is_empty() { "nothing".to_owned() } else { expected.join(" or ") };
+                write!(f, "left the protocol in state `{state}`: expected {expected}, got {got}")
+            }
+            FailureCause::Stalled { timeout_ms } => write!(f, "made no step within {timeout_ms} ms"),
+            FailureCause::SupervisorLost => f.write_str("lost its local supervisor"),
+            FailureCause::Unfinished => f.write_str("had not come back from the recovery before"),
+        }
+    }
 }

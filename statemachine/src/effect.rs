@@ -46,11 +46,11 @@ pub struct Order {
 /// The state an agent is to bring its roles of a session to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
-    /// Let these roles do no event, and report their positions.
+    /// Let these roles do no event, and report their positions. What an earlier order holds stays held until `Run`.
     Freeze {
         /// Which recovery asks.
         recovery: RecoveryNumber,
-        /// Roles of this agent.
+        /// Roles of this agent; may be empty, if the order only tells that an earlier recovery is over.
         roles: Vec<RoleId>,
     },
     /// Carry out a decision (recovery 0: launch), then acknowledge every role of this agent. Nobody moves on before `Run`.

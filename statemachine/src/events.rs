@@ -1,0 +1,79 @@
+//! What happened in a session, for those who watch it.
+
+use rekindle_protocol::image::RoleId;
+use rekindle_protocol::recovery::policy::FailureKind;
+use serde::{Deserialize, Serialize};
+
+use crate::command::FailureCause;
+use crate::ids::{EntryTime, Incarnation, RecoveryNumber};
+use crate::limits;
+use crate::session::{Outcome, Session};
+
+/// One thing that happened. Sequence numbers start at 1 and have no gaps; only the last events are remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEvent {
+    /// Its place in the session's story.
+    pub sequence: u64,
+    /// When.
+    pub time: EntryTime,
+    /// What.
+    pub kind: SessionEventKind,
+}
+
+/// What can happen in a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionEventKind {
+    /// It was accepted and its launch began.
+    Started,
+    /// A role failed.
+    RoleFailed {
+        /// Who.
+        role: RoleId,
+        /// Which process.
+        incarnation: Incarnation,
+        /// How much was lost.
+        kind: FailureKind,
+        /// What was seen.
+        cause: FailureCause,
+    },
+    /// A recovery opened.
+    RecoveryOpened {
+        /// Its number; the record has the rest.
+        recovery: RecoveryNumber,
+    },
+    /// The recovery line is known.
+    Decided {
+        /// Of which recovery.
+        recovery: RecoveryNumber,
+    },
+    /// Every role runs (recovery 0: for the first time).
+    Resumed {
+        /// After which recovery.
+        recovery: RecoveryNumber,
+    },
+    /// A worker exited in a final state.
+    RoleDone {
+        /// Who.
+        role: RoleId,
+        /// After how many events.
+        position: u64,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Why, if it did not complete.
+        reason: Option<String>,
+    },
+}
+
+impl Session {
+    /// Appends to the story and forgets the oldest event past the limit.
+    pub(crate) fn tell(&mut self, time: EntryTime, kind: SessionEventKind) {
+        let sequence = self.events.back().map_or(1, |last| last.sequence + 1);
+        self.events.push_back(SessionEvent { sequence, time, kind });
+        if self.events.len() > limits::EVENTS {
+            self.events.pop_front();
+        }
+    }
+}
