@@ -1,7 +1,20 @@
 //! The wire: generated messages and services, conversions between wire and domain, errors and statuses, the client.
+//!
+//! * [`v1`]: what is generated from `proto/rekindle/v1`.
+//! * [`convert`]: requests to commands, state to views.
+//! * [`payload`]: the state machine's own values inside `bytes` fields.
+//! * [`status`]: refusals as gRPC statuses, and back.
+//! * [`client`]: finds the leader, retries, watches.
+
+pub mod client;
+pub mod convert;
+pub mod payload;
+pub mod status;
 
 /// Messages and services of `proto/rekindle/v1`.
 #[allow(missing_docs, unreachable_pub, clippy::pedantic)]
 pub mod v1 {
     tonic::include_proto!("rekindle.v1");
 }
+
+pub use rekindle_statemachine as statemachine;
