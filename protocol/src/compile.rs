@@ -1,5 +1,6 @@
 //! From a checked protocol to the image that nodes store and local supervisors execute.
 
+use crate::check::CheckOptions;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
 use crate::global::{Feature, Global, inline};
@@ -14,10 +15,15 @@ impl Program {
     /// Checks and compiles the protocol of that name, or the only one that is not `aux`.
     ///
     /// The error holds every finding of the first stage that has any; a protocol that is fine but uses what the runtime
-    /// cannot execute is refused by the name of the feature.
+    /// cannot execute is refused by the name of the feature. Choices count as fair: whether they are is up to the
+    /// workers, and a role that waits long is none that cannot go on.
     pub fn compile(&self, protocol: Option<&str>) -> Result<Image, Report> {
         let id = self.choose(protocol)?;
         let global = inline::inline(self, id).map_err(|finding| self.report(vec![finding]))?;
+        let findings = self.check_global(&global, CheckOptions { fair: true });
+        if !findings.is_empty() {
+            return Err(self.report(findings));
+        }
         let refused: Vec<Diagnostic> = global.features.iter().map(refusal).collect();
         if !refused.is_empty() {
             return Err(self.report(refused));

@@ -8,8 +8,10 @@
 //! * [`history`]: what a role has done so far, as a path of its machine.
 //! * [`recovery`]: recovery modes, failures, the recovery line and the recovery table.
 
+mod check;
 pub mod code;
 mod compile;
+pub mod corpus;
 pub mod diagnostics;
 mod global;
 pub mod history;
@@ -19,4 +21,5 @@ pub mod program;
 pub mod recovery;
 mod syntax;
 
+pub use check::CheckOptions;
 pub use program::{Program, load};

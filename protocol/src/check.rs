@@ -1,0 +1,93 @@
+//! The checks on one inlined protocol, in their order; each stage reports all that it finds, and the first stage that
+//! finds something is the last one.
+
+mod avoidance;
+mod connections;
+mod consistency;
+mod enabling;
+mod payloads;
+mod safety;
+mod sequence;
+mod system;
+mod unused;
+mod worst_case;
+
+use crate::code::Code;
+use crate::diagnostics::{Diagnostic, Report};
+use crate::global::{Feature, Global, Role, inline};
+use crate::local::Local;
+use crate::local::project::{Presence, project};
+use crate::program::{Program, ProtocolId};
+
+/// What to check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// Assume that choices in a loop are fair: skips the worst case, in which one always goes the same way.
+    pub fair: bool,
+}
+
+impl Program {
+    /// Checks every protocol of the main source; a report without findings means that all are valid.
+    ///
+    /// `aux` protocols are only called by others: they are checked in their callers, and by themselves only for roles
+    /// that take no part.
+    pub fn check(&self, options: CheckOptions) -> Report {
+        let mut findings = Vec::new();
+        for (index, protocol) in self.main().protocols.iter().enumerate() {
+            let id = ProtocolId { module: 0, index };
+            match inline::inline(self, id) {
+                Ok(global) if protocol.aux => findings.extend(unused::check(self, &global)),
+                Ok(global) => findings.extend(self.check_global(&global, options)),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        self.report(findings)
+    }
+
+    pub(crate) fn check_global(&self, global: &Global, options: CheckOptions) -> Vec<Diagnostic> {
+        let stages: [fn(&Program, &Global) -> Vec<Diagnostic>; 5] =
+            [unused::check, enabling::check, consistency::check, connections::check, unchecked];
+        for stage in stages {
+            let findings = stage(self, global);
+            if !findings.is_empty() {
+                return findings;
+            }
+        }
+        let presences: Vec<Presence<'_>> = global.role_ids().map(|role| Presence::of(global, role)).collect();
+        let findings = sequence::check(self, global, &presences);
+        if !findings.is_empty() {
+            return findings;
+        }
+        let locals: Vec<Local> = presences.iter().map(project).collect();
+        drop(presences);
+        let findings = payloads::check(self, global, &locals);
+        if !findings.is_empty() {
+            return findings;
+        }
+        let findings = safety::check(self, global, &locals);
+        if !findings.is_empty() || options.fair {
+            return findings;
+        }
+        worst_case::check(self, global, &locals)
+    }
+
+    pub(crate) fn role_text(&self, global: &Global, role: Role) -> &str {
+        self.names.text(global.roles[usize::from(role)].name)
+    }
+
+    /// `label(Type, …)`
+    pub(crate) fn message_text(&self, global: &Global, message: crate::global::MessageId) -> String {
+        let label = global.messages.label(message).map_or("", |label| self.names.text(label));
+        format!("{label}({})", global.messages.payload(message).join(", "))
+    }
+}
+
+/// Features for which there is no check: refused by name.
+fn unchecked(_: &Program, global: &Global) -> Vec<Diagnostic> {
+    let par = global.features.iter().filter(|(feature, _)| *feature == Feature::Par);
+    par.map(|(_, span)| {
+        Diagnostic::new(Code::Unsupported, *span, "not supported: `par`")
+            .hint("say the parts one after another: roles that do not depend on each other do not wait")
+    })
+    .collect()
+}

@@ -1,0 +1,73 @@
+//! Check 4, consistent external choice: a role that learns of a choice learns it from the same peer in every branch.
+
+use std::collections::BTreeMap;
+
+use crate::code::Code;
+use crate::diagnostics::Diagnostic;
+use crate::global::{Global, NodeId, NodeKind, Role};
+use crate::program::Program;
+
+/// Who told a role first, and where.
+type Told = BTreeMap<Role, (Role, NodeId)>;
+
+/// Reports roles that learn of a choice from different peers.
+pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
+    let mut checker = Checker { program, global, findings: Vec::new() };
+    let mut told: Told = global.role_ids().map(|role| (role, (role, 0))).collect();
+    checker.sequence(&global.root, &mut told);
+    checker.findings
+}
+
+struct Checker<'a> {
+    program: &'a Program,
+    global: &'a Global,
+    findings: Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn sequence(&mut self, nodes: &[NodeId], told: &mut Told) {
+        let global = self.global;
+        for &node in nodes {
+            match &global.node(node).kind {
+                NodeKind::Message { from, to, .. } | NodeKind::Connect { from, to, .. } => {
+                    told.entry(*to).or_insert((*from, node));
+                }
+                NodeKind::Choice { at, blocks } => self.choice(*at, blocks, told),
+                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, told)),
+                NodeKind::Rec { body } => self.sequence(body, told),
+                NodeKind::Wrap { .. } | NodeKind::Disconnect { .. } | NodeKind::Continue { .. } => {}
+            }
+        }
+    }
+
+    fn choice(&mut self, at: Role, blocks: &[Vec<NodeId>], told: &mut Told) {
+        let mut all = Told::new();
+        let mut reported = Vec::new();
+        for block in blocks {
+            let mut branch = Told::from([(at, (at, 0))]);
+            self.sequence(block, &mut branch);
+            for (role, (by, node)) in branch {
+                let (first, _) = *all.entry(role).or_insert((by, node));
+                if first != by && !reported.contains(&role) {
+                    reported.push(role);
+                    self.report(role, first, by, node);
+                }
+            }
+        }
+        for (role, by) in all {
+            told.entry(role).or_insert(by);
+        }
+    }
+
+    fn report(&mut self, role: Role, first: Role, other: Role, node: NodeId) {
+        let text = |role| self.program.role_text(self.global, role);
+        let (role, first, other) = (text(role), text(first), text(other));
+        let message = format!("role `{role}` cannot tell these branches apart");
+        let label = format!("`{role}` learns of the choice from `{other}` here, and from `{first}` in another branch");
+        self.findings.push(
+            Diagnostic::new(Code::InconsistentChoice, self.global.node(node).span, message)
+                .label(label)
+                .hint(format!("let `{role}` hear first from `{first}` in every branch")),
+        );
+    }
+}

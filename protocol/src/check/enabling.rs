@@ -1,0 +1,213 @@
+//! Check 3, role enabling: who acts in a branch knows that the branch was taken.
+//!
+//! All roles start enabled. In a branch only the role that chose is; a message needs an enabled sender and enables its
+//! receiver. After a choice those are enabled that were before it, and those enabled in all its branches. The rule holds
+//! on the protocol with each loop unfolded once. Instead of unfolding, each loop has a summary: the roles that must be
+//! enabled where it begins, and those it enables; that takes one pass over the protocol, whatever the nesting.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::code::Code;
+use crate::diagnostics::Diagnostic;
+use crate::global::{Global, NodeId, NodeKind, Role};
+use crate::program::Program;
+
+type Roles = BTreeSet<Role>;
+
+/// What a loop asks for where it begins, and what it gives.
+#[derive(Clone, Debug, Default)]
+struct Summary {
+    /// Roles that must be enabled, each with the node that needs it.
+    needs: BTreeMap<Role, NodeId>,
+    gives: Roles,
+    /// Loops that its body continues outside of any choice, with the roles enabled up to there.
+    continues: Vec<(NodeId, Roles)>,
+}
+
+/// Reports roles that act in a branch before they can know of the choice.
+pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
+    let mut summaries = Summaries { global, loops: HashMap::new() };
+    let mut whole = Summary::default();
+    summaries.sequence(&global.root, &mut whole);
+    summaries.settle(&global.root, &mut Vec::new());
+    let mut checker = Checker { program, global, loops: &summaries.loops, findings: Vec::new() };
+    let mut enabled = global.role_ids().collect();
+    checker.sequence(&global.root, &mut enabled);
+    checker.findings.dedup();
+    checker.findings
+}
+
+struct Summaries<'a> {
+    global: &'a Global,
+    loops: HashMap<NodeId, Summary>,
+}
+
+impl Summaries<'_> {
+    fn sequence(&mut self, nodes: &[NodeId], summary: &mut Summary) {
+        let global = self.global;
+        for &node in nodes {
+            match &global.node(node).kind {
+                NodeKind::Message { from, to, .. } | NodeKind::Connect { from, to, .. } => {
+                    need(summary, *from, node);
+                    summary.gives.insert(*to);
+                }
+                NodeKind::Wrap { from, .. } => need(summary, *from, node),
+                NodeKind::Disconnect { left, right } => {
+                    need(summary, *left, node);
+                    need(summary, *right, node);
+                }
+                NodeKind::Choice { at, blocks } => {
+                    need(summary, *at, node);
+                    let given = self.branches(*at, blocks);
+                    summary.gives.extend(given);
+                }
+                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, summary)),
+                NodeKind::Rec { body } => {
+                    let mut inner = Summary::default();
+                    self.sequence(body, &mut inner);
+                    self.join(summary, &inner);
+                    self.loops.insert(node, inner);
+                }
+                NodeKind::Continue { target } => summary.continues.push((*target, summary.gives.clone())),
+            }
+        }
+    }
+
+    fn join(&self, summary: &mut Summary, inner: &Summary) {
+        for (role, node) in &inner.needs {
+            need(summary, *role, *node);
+        }
+        for (target, given) in &inner.continues {
+            summary.continues.push((*target, summary.gives.union(given).copied().collect()));
+        }
+        summary.gives.extend(&inner.gives);
+    }
+
+    /// The roles enabled in all branches.
+    fn branches(&mut self, at: Role, blocks: &[Vec<NodeId>]) -> Roles {
+        let mut all: Option<Roles> = None;
+        for block in blocks {
+            let mut branch = Summary { gives: BTreeSet::from([at]), ..Summary::default() };
+            self.sequence(block, &mut branch);
+            all = Some(match all {
+                None => branch.gives,
+                Some(all) => all.intersection(&branch.gives).copied().collect(),
+            });
+        }
+        all.unwrap_or_default()
+    }
+
+    /// Going round an outer loop from inside an inner one makes the outer one's needs the inner one's.
+    fn settle(&mut self, nodes: &[NodeId], around: &mut Vec<NodeId>) {
+        let global = self.global;
+        for &node in nodes {
+            match &global.node(node).kind {
+                NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
+                    blocks.iter().for_each(|block| self.settle(block, around));
+                }
+                NodeKind::Rec { body } => {
+                    let continues = self.loops.get_mut(&node).map(|inner| std::mem::take(&mut inner.continues));
+                    for (target, given) in continues.unwrap_or_default() {
+                        if !around.contains(&target) {
+                            continue;
+                        }
+                        let outer = self.loops.get(&target).map(|outer| outer.needs.clone()).unwrap_or_default();
+                        if let Some(inner) = self.loops.get_mut(&node) {
+                            for (role, at) in outer.into_iter().filter(|(role, _)| !given.contains(role)) {
+                                inner.needs.entry(role).or_insert(at);
+                            }
+                        }
+                    }
+                    around.push(node);
+                    self.settle(body, around);
+                    around.pop();
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn need(summary: &mut Summary, role: Role, node: NodeId) {
+    if !summary.gives.contains(&role) {
+        summary.needs.entry(role).or_insert(node);
+    }
+}
+
+struct Checker<'a> {
+    program: &'a Program,
+    global: &'a Global,
+    loops: &'a HashMap<NodeId, Summary>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn sequence(&mut self, nodes: &[NodeId], enabled: &mut Roles) {
+        let global = self.global;
+        for &node in nodes {
+            match &global.node(node).kind {
+                NodeKind::Message { from, to, .. } => {
+                    self.acts(*from, node, enabled, "sends");
+                    enabled.insert(*to);
+                }
+                NodeKind::Connect { from, to, .. } => {
+                    self.acts(*from, node, enabled, "connects");
+                    enabled.insert(*to);
+                }
+                NodeKind::Wrap { from, .. } => self.acts(*from, node, enabled, "wraps its connection"),
+                NodeKind::Disconnect { left, right } => {
+                    self.acts(*left, node, enabled, "disconnects");
+                    self.acts(*right, node, enabled, "disconnects");
+                }
+                NodeKind::Choice { at, blocks } => {
+                    self.acts(*at, node, enabled, "chooses");
+                    self.choice(*at, blocks, enabled);
+                }
+                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, enabled)),
+                NodeKind::Rec { body } => self.sequence(body, enabled),
+                NodeKind::Continue { target } => self.continues(node, *target, enabled),
+            }
+        }
+    }
+
+    fn choice(&mut self, at: Role, blocks: &[Vec<NodeId>], enabled: &mut Roles) {
+        let mut all: Option<Roles> = None;
+        for block in blocks {
+            let mut inside = BTreeSet::from([at]);
+            self.sequence(block, &mut inside);
+            all = Some(match all {
+                None => inside,
+                Some(all) => all.intersection(&inside).copied().collect(),
+            });
+        }
+        enabled.extend(all.unwrap_or_default());
+    }
+
+    fn acts(&mut self, role: Role, node: NodeId, enabled: &mut Roles, verb: &str) {
+        if !enabled.insert(role) {
+            return;
+        }
+        let text = self.program.role_text(self.global, role);
+        let span = self.global.node(node).span;
+        let message = format!("`{text}` {verb} before it can know that this branch was taken");
+        self.findings.push(
+            Diagnostic::new(Code::NotEnabled, span, message)
+                .label(format!("`{text}` has received nothing in this branch"))
+                .hint(format!("send `{text}` a message in this branch before this")),
+        );
+    }
+
+    fn continues(&mut self, node: NodeId, target: NodeId, enabled: &mut Roles) {
+        let Some(summary) = self.loops.get(&target) else { return };
+        for role in summary.needs.keys().filter(|role| !enabled.contains(role)) {
+            let text = self.program.role_text(self.global, *role);
+            let message = format!("`{text}` acts at the start of the loop before it can know that the loop goes on");
+            self.findings.push(
+                Diagnostic::new(Code::NotEnabled, self.global.node(node).span, message)
+                    .label(format!("the loop goes on here, and `{text}` has received nothing in this branch"))
+                    .hint(format!("send `{text}` a message in this branch")),
+            );
+        }
+        enabled.extend(&summary.gives);
+    }
+}

@@ -1,0 +1,251 @@
+//! Checks 8 and 9 under fair choices: nothing goes wrong, and everybody gets on.
+//!
+//! Roles that never communicate, not even through others, are explored apart: what one component does cannot matter to
+//! another, except that an end of all is an end of each.
+
+use std::collections::HashSet;
+
+use super::system::System;
+use super::system::explore::{Explored, MAX_CONFIGURATIONS, Trap, explore};
+use super::system::faults::Fault;
+use crate::code::Code;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::global::{Global, MessageId, NodeKind, Role};
+use crate::local::{ActKind, Local};
+use crate::program::Program;
+
+/// Reports stuck messages, deadlocks, orphan messages, unfinished roles, starving roles and messages never received.
+pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
+    let systems = components(global, locals);
+    let explored: Vec<Explored> = systems.iter().map(|system| explore(system, MAX_CONFIGURATIONS)).collect();
+    let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
+    for (system, explored) in systems.iter().zip(&explored) {
+        for fault in &explored.faults {
+            reporter.fault(system, fault);
+        }
+    }
+    let all_end = explored.iter().all(|explored| !explored.ends.is_empty());
+    for (index, (system, one)) in systems.iter().zip(&explored).enumerate() {
+        if all_end {
+            one.ends.iter().for_each(|end| reporter.end(system, end));
+        }
+        one.traps.iter().for_each(|trap| reporter.trap(system, trap));
+        let others_go_on =
+            explored.iter().enumerate().any(|(other, explored)| other != index && !explored.traps.is_empty());
+        if others_go_on {
+            // While the others go round for ever, whoever is stuck here is stuck for ever.
+            for end in &one.ends {
+                let nobody = vec![false; system.members().len()];
+                let emptied = (0..system.channels().len()).map(|channel| system.slot(end, channel).is_none()).collect();
+                reporter.trap(system, &Trap { sample: end.clone(), acts: nobody, emptied });
+            }
+        }
+        if one.bounded {
+            reporter.bounded(MAX_CONFIGURATIONS);
+        }
+    }
+    reporter.findings
+}
+
+/// The systems of roles that communicate with each other.
+pub(super) fn components<'a>(global: &Global, locals: &'a [Local]) -> Vec<System<'a>> {
+    let mut leader: Vec<usize> = (0..locals.len()).collect();
+    for (role, local) in locals.iter().enumerate() {
+        for step in local.states.iter().flat_map(|state| &state.moves) {
+            let (one, other) = (find(&mut leader, role), find(&mut leader, usize::from(step.act.peer)));
+            leader[one.max(other)] = one.min(other);
+        }
+    }
+    let leaders: Vec<usize> = (0..locals.len()).map(|role| find(&mut leader, role)).collect();
+    let mut systems = Vec::new();
+    for first in 0..locals.len() {
+        if leaders[first] == first {
+            let members: Vec<Role> = global.role_ids().filter(|role| leaders[usize::from(*role)] == first).collect();
+            let machines = members.iter().map(|role| &locals[usize::from(*role)]).collect();
+            systems.push(System::new(global, members, machines));
+        }
+    }
+    systems
+}
+
+fn find(leader: &mut [usize], role: usize) -> usize {
+    let mut role = role;
+    while leader[role] != role {
+        leader[role] = leader[leader[role]];
+        role = leader[role];
+    }
+    role
+}
+
+/// Turns what exploration found into findings, each thing once.
+pub(super) struct Reporter<'a> {
+    pub(super) program: &'a Program,
+    pub(super) global: &'a Global,
+    pub(super) known: HashSet<(Code, Span, String)>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl Reporter<'_> {
+    fn push(&mut self, finding: Diagnostic) {
+        if self.known.insert((finding.code, finding.span, finding.message.clone())) {
+            self.findings.push(finding);
+        }
+    }
+
+    fn role(&self, system: &System<'_>, member: usize) -> &str {
+        self.program.role_text(self.global, system.members()[member])
+    }
+
+    /// Where a member stands: its next interaction, or the role itself when it is done.
+    fn place(&self, system: &System<'_>, member: usize, state: u32) -> Span {
+        let numbers = &system.machine(member).states[state as usize].numbers;
+        match numbers.first() {
+            Some(&number) => self.global.node(self.global.interactions[number as usize - 1]).span,
+            None => self.global.roles[usize::from(system.members()[member])].span,
+        }
+    }
+
+    /// What a member does next, as `receives a(), b() from A` or `sends a() to B`.
+    fn next(&self, system: &System<'_>, member: usize, state: u32) -> String {
+        let moves = &system.machine(member).states[state as usize].moves;
+        let Some(first) = moves.first() else { return "is done".to_owned() };
+        let peer = self.program.role_text(self.global, first.act.peer);
+        let mut messages: Vec<String> = Vec::new();
+        for step in moves.iter().filter(|step| step.act.message != MessageId::NONE) {
+            let text = format!("`{}`", self.program.message_text(self.global, step.act.message));
+            if !messages.contains(&text) {
+                messages.push(text);
+            }
+        }
+        let messages = messages.join(", ");
+        match first.act.kind {
+            ActKind::Send => format!("sends {messages}"),
+            ActKind::Receive => format!("waits for {messages} from `{peer}`"),
+            ActKind::Request => format!("connects to `{peer}`"),
+            ActKind::Accept => format!("waits for a connection from `{peer}`"),
+            ActKind::Disconnect => format!("disconnects from `{peer}`"),
+            ActKind::WrapClient | ActKind::WrapServer => format!("wraps its connection to `{peer}`"),
+        }
+    }
+
+    fn fault(&mut self, system: &System<'_>, fault: &Fault) {
+        match fault {
+            Fault::Stuck { member, state, from, message } => self.stuck(system, *member, *state, *from, *message),
+            Fault::Deadlock { waiting } => self.deadlock(system, waiting),
+            Fault::Orphan { member, from, message } => self.orphan(system, *member, *from, *message),
+        }
+    }
+
+    fn stuck(&mut self, system: &System<'_>, member: usize, state: u32, from: usize, message: MessageId) {
+        let (role, sender) = (self.role(system, member), self.role(system, from));
+        let text = self.program.message_text(self.global, message);
+        let finding = Diagnostic::new(
+            Code::StuckMessage,
+            self.place(system, member, state),
+            format!("`{role}` may get `{text}` from `{sender}` where it cannot take it"),
+        );
+        let finding = finding.label(format!("`{role}` {}", self.next(system, member, state)));
+        self.push(finding.hint(format!("begin the branches with different messages to `{role}`")));
+    }
+
+    fn deadlock(&mut self, system: &System<'_>, waiting: &[(usize, u32)]) {
+        let Some(&(first, state)) = waiting.first() else { return };
+        let roles: Vec<String> =
+            waiting.iter().map(|(member, _)| format!("`{}`", self.role(system, *member))).collect();
+        let each: Vec<String> = waiting
+            .iter()
+            .map(|(member, state)| format!("`{}` {}", self.role(system, *member), self.next(system, *member, *state)))
+            .collect();
+        let message = format!("{} wait for each other", roles.join(", "));
+        let finding = Diagnostic::new(Code::Deadlock, self.place(system, first, state), message);
+        let hint = "begin the branches with different messages, so that all take the same one";
+        self.push(finding.label(each.join("; ")).hint(hint));
+    }
+
+    fn orphan(&mut self, system: &System<'_>, member: usize, from: usize, message: MessageId) {
+        let (role, sender) = (self.role(system, member), self.role(system, from));
+        let text = self.program.message_text(self.global, message);
+        let span = self.sent(system.members()[from], system.members()[member], message);
+        let finding = Diagnostic::new(
+            Code::OrphanMessage,
+            span,
+            format!("`{text}` may be left over: `{role}` is done before it comes"),
+        )
+        .label(format!("`{sender}` may send this when `{role}` has taken another branch"));
+        self.push(finding.hint(format!("begin the branches with different messages to `{role}`")));
+    }
+
+    /// The first place where a message is sent.
+    fn sent(&self, sender: Role, receiver: Role, wanted: MessageId) -> Span {
+        let place = self.global.interactions.iter().map(|node| self.global.node(*node)).find(|node| match node.kind {
+            NodeKind::Message { from, to, message, .. } => from == sender && to == receiver && message == wanted,
+            _ => false,
+        });
+        place.map_or(self.global.span, |node| node.span)
+    }
+
+    /// Roles that are not done where nothing can happen any more.
+    fn end(&mut self, system: &System<'_>, end: &[u32]) {
+        for member in (0..system.members().len()).filter(|member| !may_end(system, end, *member)) {
+            let role = self.role(system, member);
+            let message = format!("`{role}` may never come to its end");
+            let next = self.next(system, member, end[member]);
+            let finding = Diagnostic::new(Code::UnfinishedRole, self.place(system, member, end[member]), message)
+                .label(format!("`{role}` {next}, and nothing can happen any more"));
+            self.push(finding.hint(format!("tell `{role}` in every branch how it goes on")));
+        }
+    }
+
+    /// Roles that starve, and messages that are never received, while others go on for ever.
+    pub(super) fn trap(&mut self, system: &System<'_>, trap: &Trap) {
+        let config = &trap.sample;
+        for member in (0..system.members().len()).filter(|member| !trap.acts[*member]) {
+            let empty = incoming(system, member).all(|channel| system.slot(config, channel).is_none());
+            if !empty || may_end(system, config, member) {
+                continue;
+            }
+            let role = self.role(system, member);
+            let message = format!("`{role}` may never get a turn again");
+            let next = self.next(system, member, config[member]);
+            let finding = Diagnostic::new(Code::RoleProgress, self.place(system, member, config[member]), message)
+                .label(format!("`{role}` {next}, and the others may go round for ever without it"));
+            let hint = format!(
+                "send `{role}` a message in every round of the loop, or check with `--fair` if choices are fair"
+            );
+            self.push(finding.hint(hint));
+        }
+        for (channel, &(from, to)) in system.channels().iter().enumerate() {
+            let Some(message) = system.slot(config, channel).filter(|_| !trap.emptied[channel]) else { continue };
+            let (sender, receiver) = (self.role(system, from), self.role(system, to));
+            let text = self.program.message_text(self.global, message);
+            let span = self.sent(system.members()[from], system.members()[to], message);
+            let finding = Diagnostic::new(
+                Code::EventualReception,
+                span,
+                format!("`{text}` may never be received by `{receiver}`"),
+            )
+            .label(format!("`{sender}` sends this, and `{receiver}` may never come to take it"));
+            self.push(finding.hint(format!("let every loop that `{receiver}` is in come to an end")));
+        }
+    }
+
+    pub(super) fn bounded(&mut self, bound: usize) {
+        let name = self.program.names.text(self.global.name);
+        let message = format!("not proved: `{name}` has more than {bound} configurations to look at");
+        let finding = Diagnostic::new(Code::NotProved, self.global.span, message);
+        self.push(finding.hint("split the protocol into parts that are checked apart"));
+    }
+}
+
+/// Whether a member may stop where it stands.
+fn may_end(system: &System<'_>, config: &[u32], member: usize) -> bool {
+    let moves = &system.state(config, member).moves;
+    let waits_to_be_asked =
+        config[member] == system.machine(member).initial && moves.iter().all(|step| step.act.kind == ActKind::Accept);
+    let empty = incoming(system, member).all(|channel| system.slot(config, channel).is_none());
+    empty && (moves.is_empty() || waits_to_be_asked)
+}
+
+fn incoming<'a>(system: &'a System<'_>, member: usize) -> impl Iterator<Item = usize> + 'a {
+    system.channels().iter().enumerate().filter(move |(_, (_, to))| *to == member).map(|(channel, _)| channel)
+}

@@ -1,0 +1,262 @@
+//! The machines of some roles running together over one-place channels.
+//!
+//! A configuration is a row of numbers: the state of each member, then what each channel holds (0: nothing), then, for
+//! protocols with explicit connections, who considers itself connected to whom.
+
+pub(super) mod explore;
+pub(super) mod faults;
+pub(super) mod scc;
+mod store;
+
+use std::collections::HashMap;
+
+use crate::global::{Feature, Global, MessageId, Role};
+use crate::local::{ActKind, Local, LocalState, Move};
+
+/// The roles of one communicating component with their machines.
+pub(super) struct System<'a> {
+    machines: Vec<&'a Local>,
+    members: Vec<Role>,
+    /// Place of each role among the members.
+    places: HashMap<Role, usize>,
+    channels: Vec<(usize, usize)>,
+    channel_index: HashMap<(usize, usize), usize>,
+    /// Messages as they stand in channels: index + 1.
+    messages: Vec<MessageId>,
+    message_index: HashMap<MessageId, u32>,
+    /// Connections are explicit: configurations hold them, and no order of events is left out.
+    connections: bool,
+    starts_connected: bool,
+    /// Per member and state: whether a loop of the machine enters there.
+    loop_heads: Vec<Vec<bool>>,
+}
+
+/// One configuration of a [`System`].
+pub(super) type Config = Vec<u32>;
+
+/// One step: the member that acts, and whether it took a message out of a channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Actor {
+    pub(super) member: usize,
+    pub(super) freed: Option<usize>,
+    /// The second member of a step that two take together.
+    pub(super) partner: Option<usize>,
+}
+
+impl<'a> System<'a> {
+    /// The system of `members`, whose machines are at the same places.
+    pub(super) fn new(global: &Global, members: Vec<Role>, machines: Vec<&'a Local>) -> Self {
+        let places: HashMap<Role, usize> = members.iter().enumerate().map(|(place, role)| (*role, place)).collect();
+        let mut system = System {
+            loop_heads: machines.iter().map(|machine| scc::loop_heads(machine)).collect(),
+            machines,
+            members,
+            places,
+            channels: Vec::new(),
+            channel_index: HashMap::new(),
+            messages: Vec::new(),
+            message_index: HashMap::new(),
+            connections: global
+                .features
+                .iter()
+                .any(|(feature, _)| matches!(feature, Feature::Connections | Feature::Wrap)),
+            starts_connected: !global.explicit,
+        };
+        system.index();
+        system
+    }
+
+    fn index(&mut self) {
+        for (member, machine) in self.machines.iter().enumerate() {
+            for step in machine.states.iter().flat_map(|state| &state.moves) {
+                let Some(&peer) = self.places.get(&step.act.peer) else { continue };
+                let channel = match step.act.kind {
+                    ActKind::Send => (member, peer),
+                    ActKind::Receive => (peer, member),
+                    _ => continue,
+                };
+                self.channel_index.entry(channel).or_insert_with(|| {
+                    self.channels.push(channel);
+                    self.channels.len() - 1
+                });
+                self.message_index.entry(step.act.message).or_insert_with(|| {
+                    self.messages.push(step.act.message);
+                    u32::try_from(self.messages.len()).unwrap_or(u32::MAX)
+                });
+            }
+        }
+    }
+
+    pub(super) fn initial(&self) -> Config {
+        let mut config: Config = self.machines.iter().map(|machine| machine.initial).collect();
+        config.resize(config.len() + self.channels.len(), 0);
+        if self.connections {
+            let pairs = self.members.len() * self.members.len();
+            config.resize(config.len() + pairs, u32::from(self.starts_connected));
+        }
+        config
+    }
+
+    pub(super) fn members(&self) -> &[Role] {
+        &self.members
+    }
+
+    pub(super) fn machine(&self, member: usize) -> &Local {
+        self.machines[member]
+    }
+
+    pub(super) fn state(&self, config: &[u32], member: usize) -> &LocalState {
+        &self.machines[member].states[config[member] as usize]
+    }
+
+    /// The channels with their sending and receiving member.
+    pub(super) fn channels(&self) -> &[(usize, usize)] {
+        &self.channels
+    }
+
+    /// What a channel holds.
+    pub(super) fn slot(&self, config: &[u32], channel: usize) -> Option<MessageId> {
+        let held = config[self.members.len() + channel] as usize;
+        (held > 0).then(|| self.messages[held - 1])
+    }
+
+    fn channel(&self, from: usize, to: usize) -> Option<usize> {
+        self.channel_index.get(&(from, to)).copied()
+    }
+
+    fn place(&self, role: Role) -> usize {
+        self.places.get(&role).copied().unwrap_or(0)
+    }
+
+    fn connection(&self, from: usize, to: usize) -> usize {
+        self.members.len() + self.channels.len() + from * self.members.len() + to
+    }
+
+    pub(super) fn connected(&self, config: &[u32], from: usize, to: usize) -> bool {
+        !self.connections || config[self.connection(from, to)] == 1
+    }
+
+    /// Whether a send or receive of `member` can happen now.
+    fn can(&self, config: &[u32], member: usize, step: &Move) -> bool {
+        let peer = self.place(step.act.peer);
+        match step.act.kind {
+            ActKind::Send => {
+                let free = self.channel(member, peer).is_some_and(|channel| self.slot(config, channel).is_none());
+                free && self.connected(config, member, peer)
+            }
+            ActKind::Receive => {
+                self.channel(peer, member).and_then(|channel| self.slot(config, channel)) == Some(step.act.message)
+            }
+            ActKind::Disconnect => self.connected(config, member, peer),
+            ActKind::Request => !self.connected(config, member, peer) && self.meets(config, member, step).is_some(),
+            ActKind::WrapClient => self.connected(config, member, peer) && self.meets(config, member, step).is_some(),
+            // Taken together with the peer's request or wrap.
+            ActKind::Accept | ActKind::WrapServer => false,
+        }
+    }
+
+    /// The first move of the peer that answers a request or wrap.
+    fn meets(&self, config: &[u32], member: usize, step: &Move) -> Option<Move> {
+        let peer = self.place(step.act.peer);
+        let answer = match step.act.kind {
+            ActKind::Request => ActKind::Accept,
+            _ => ActKind::WrapServer,
+        };
+        let wanted = |other: &&Move| {
+            other.act.kind == answer && other.act.message == step.act.message && self.place(other.act.peer) == member
+        };
+        self.state(config, peer).moves.iter().find(wanted).copied()
+    }
+
+    /// Whether a peer offers what a request, wrap, accept of `member` waits for, connected or not.
+    fn answered(&self, config: &[u32], member: usize, step: &Move) -> bool {
+        let peer = self.place(step.act.peer);
+        let answer = match step.act.kind {
+            ActKind::Request => ActKind::Accept,
+            ActKind::Accept => ActKind::Request,
+            ActKind::WrapClient => ActKind::WrapServer,
+            _ => ActKind::WrapClient,
+        };
+        self.state(config, peer).moves.iter().any(|other| {
+            other.act.kind == answer && other.act.message == step.act.message && self.place(other.act.peer) == member
+        })
+    }
+
+    /// All configurations that `member` can lead to with its next event.
+    fn steps_of(&self, config: &[u32], member: usize, out: &mut Vec<(Config, Actor)>) {
+        for step in &self.state(config, member).moves {
+            if self.can(config, member, step) {
+                self.take(config, member, step, out);
+            }
+        }
+    }
+
+    fn take(&self, config: &[u32], member: usize, step: &Move, out: &mut Vec<(Config, Actor)>) {
+        let peer = self.place(step.act.peer);
+        let mut next = config.to_vec();
+        next[member] = step.to;
+        let mut actor = Actor { member, freed: None, partner: None };
+        let slots = self.members.len();
+        match step.act.kind {
+            ActKind::Send => {
+                if let Some(channel) = self.channel(member, peer) {
+                    next[slots + channel] = self.message_index[&step.act.message];
+                }
+            }
+            ActKind::Receive => {
+                if let Some(channel) = self.channel(peer, member) {
+                    next[slots + channel] = 0;
+                    actor.freed = Some(channel);
+                }
+            }
+            ActKind::Disconnect => next[self.connection(member, peer)] = 0,
+            ActKind::Request | ActKind::WrapClient => {
+                actor.partner = Some(peer);
+                if step.act.kind == ActKind::Request {
+                    next[self.connection(member, peer)] = 1;
+                    next[self.connection(peer, member)] = 1;
+                }
+                let answers = self.state(config, peer).moves.iter().filter(|other| {
+                    let kind = matches!(
+                        (step.act.kind, other.act.kind),
+                        (ActKind::Request, ActKind::Accept) | (ActKind::WrapClient, ActKind::WrapServer)
+                    );
+                    kind && other.act.message == step.act.message && self.place(other.act.peer) == member
+                });
+                for answer in answers {
+                    let mut both = next.clone();
+                    both[peer] = answer.to;
+                    out.push((both, actor));
+                }
+                return;
+            }
+            ActKind::Accept | ActKind::WrapServer => return,
+        }
+        out.push((next, actor));
+    }
+
+    /// Whether it is enough to look at the next events of `member` alone: whatever the others do, these stay possible,
+    /// no other event of it becomes so, and the order does not matter (a persistent set).
+    fn suffices(&self, config: &[u32], member: usize) -> bool {
+        let state = self.state(config, member);
+        let Some(first) = state.moves.first() else { return false };
+        if self.connections {
+            return false;
+        }
+        match first.act.kind {
+            ActKind::Send => {
+                state.moves.iter().all(|step| step.act.kind == ActKind::Send && self.can(config, member, step))
+            }
+            ActKind::Receive => {
+                let same_peer = |step: &Move| step.act.kind == ActKind::Receive && step.act.peer == first.act.peer;
+                state.moves.iter().all(same_peer) && state.moves.iter().any(|step| self.can(config, member, step))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a configuration must be remembered: some loop of a machine passes through it.
+    fn at_loop_head(&self, config: &[u32], actor: Actor) -> bool {
+        self.loop_heads[actor.member][config[actor.member] as usize]
+    }
+}

@@ -1,0 +1,123 @@
+//! Faults of single configurations. All are stable: once there, nothing takes them away.
+
+use std::collections::HashSet;
+
+use super::System;
+use crate::global::MessageId;
+use crate::local::ActKind;
+
+/// Something that must not be reachable. Members, not roles, are named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::check) enum Fault {
+    /// A message arrives that the receiver cannot take in its state.
+    Stuck { member: usize, state: u32, from: usize, message: MessageId },
+    /// Each of these waits for another of them.
+    Deadlock { waiting: Vec<(usize, u32)> },
+    /// A message is left in the channel to a role that is done, or that closed the connection.
+    Orphan { member: usize, from: usize, message: MessageId },
+}
+
+/// The distinct faults met.
+#[derive(Default)]
+pub(super) struct Faults {
+    known: HashSet<Fault>,
+    found: Vec<Fault>,
+}
+
+impl Faults {
+    /// Looks for faults in a configuration.
+    pub(super) fn look(&mut self, system: &System<'_>, config: &[u32]) {
+        for member in 0..system.members().len() {
+            if let Some(fault) = stuck(system, config, member) {
+                self.note(fault);
+            }
+        }
+        for (channel, &(from, member)) in system.channels().iter().enumerate() {
+            let Some(message) = system.slot(config, channel) else { continue };
+            let done = system.state(config, member).moves.is_empty();
+            if done || !system.connected(config, member, from) {
+                self.note(Fault::Orphan { member, from, message });
+            }
+        }
+        self.deadlocks(system, config);
+    }
+
+    pub(super) fn into_found(self) -> Vec<Fault> {
+        self.found
+    }
+
+    fn note(&mut self, fault: Fault) {
+        if self.known.insert(fault.clone()) {
+            self.found.push(fault);
+        }
+    }
+
+    fn deadlocks(&mut self, system: &System<'_>, config: &[u32]) {
+        let members = system.members().len();
+        let mut cleared = vec![false; members];
+        for member in 0..members {
+            if cleared[member] {
+                continue;
+            }
+            let mut circle = vec![member];
+            let mut next = 0;
+            let mut closed = true;
+            while next < circle.len() {
+                let Some(peers) = waits_for(system, config, circle[next]) else {
+                    closed = false;
+                    break;
+                };
+                for peer in peers {
+                    if !circle.contains(&peer) {
+                        circle.push(peer);
+                    }
+                }
+                next += 1;
+            }
+            if !closed {
+                // Whoever leads to a member that can go on does not wait in a circle.
+                cleared[member] = true;
+                continue;
+            }
+            circle.iter().for_each(|member| cleared[*member] = true);
+            circle.sort_unstable();
+            self.note(Fault::Deadlock { waiting: circle.into_iter().map(|member| (member, config[member])).collect() });
+        }
+    }
+}
+
+fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
+    let moves = &system.state(config, member).moves;
+    let first = moves.first()?;
+    if moves.iter().any(|step| step.act.kind != ActKind::Receive) {
+        return None;
+    }
+    let from = system.place(first.act.peer);
+    let message = system.slot(config, system.channel(from, member)?)?;
+    if moves.iter().any(|step| system.can(config, member, step)) {
+        return None;
+    }
+    Some(Fault::Stuck { member, state: config[member], from, message })
+}
+
+/// Those of whom one must act before `member` can; `None` if it need not wait for anybody.
+fn waits_for(system: &System<'_>, config: &[u32], member: usize) -> Option<Vec<usize>> {
+    let moves = &system.state(config, member).moves;
+    let first = moves.first()?;
+    let peer = |place: crate::global::Role| system.place(place);
+    let all = |kinds: &[ActKind]| moves.iter().all(|step| kinds.contains(&step.act.kind));
+    if all(&[ActKind::Receive]) {
+        let from = peer(first.act.peer);
+        let waiting = system.channel(from, member).is_none_or(|channel| system.slot(config, channel).is_none());
+        return waiting.then(|| vec![from]);
+    }
+    let starts_by_accepting = all(&[ActKind::Accept]) && config[member] == system.machine(member).initial;
+    let synchronous = all(&[ActKind::Accept, ActKind::Request, ActKind::WrapClient, ActKind::WrapServer]);
+    if !synchronous || starts_by_accepting || moves.iter().any(|step| system.answered(config, member, step)) {
+        return None;
+    }
+    let mut peers: Vec<usize> = moves.iter().map(|step| peer(step.act.peer)).collect();
+    peers.sort_unstable();
+    peers.dedup();
+    Some(peers)
+}

@@ -1,0 +1,125 @@
+//! Check 9 in the worst case: a choice to send that can come back to itself always goes the same way.
+//!
+//! Where no loop of the protocol can be gone round without some role that still has something to do, that role gets its
+//! turn whatever is chosen, and nothing is left to check. Otherwise each machine is rewritten so that it remembers what
+//! it chose, as if it had been written for that one way, and the system is explored again.
+
+use std::collections::{HashMap, HashSet};
+
+use super::safety::{Reporter, components};
+use super::system::explore::explore;
+use crate::diagnostics::Diagnostic;
+use crate::global::{Global, NodeKind};
+use crate::local::{Local, LocalState, Move};
+use crate::program::Program;
+
+/// How many states a rewritten machine may have.
+const MAX_STATES: usize = 20_000;
+/// How many configurations of the rewritten system are remembered at most.
+const MAX_CONFIGURATIONS: usize = 300_000;
+
+/// Reports roles that starve, and messages that are never received, in the worst case.
+pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
+    if global.nodes.iter().all(|node| !matches!(node.kind, NodeKind::Continue { .. })) {
+        return Vec::new();
+    }
+    if !super::avoidance::some_role_can_be_avoided(global) {
+        return Vec::new();
+    }
+    let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
+    let rewritten: Option<Vec<Local>> = locals.iter().map(commit).collect();
+    let Some(rewritten) = rewritten else {
+        reporter.bounded(MAX_STATES);
+        return reporter.findings;
+    };
+    for system in components(global, &rewritten) {
+        let explored = explore(&system, MAX_CONFIGURATIONS);
+        explored.traps.iter().for_each(|trap| reporter.trap(&system, trap));
+        if explored.bounded {
+            reporter.bounded(MAX_CONFIGURATIONS);
+        }
+    }
+    reporter.findings
+}
+
+/// What a machine has chosen so far: for states that it can come back to, the move it took, by state.
+type Commitments = Vec<(u32, u32)>;
+
+/// The machine that takes the same move whenever it comes back to a choice; `None` if it gets too large.
+fn commit(machine: &Local) -> Option<Local> {
+    let chooses: Vec<bool> = machine
+        .states
+        .iter()
+        .map(|state| state.moves.len() > 1 && state.moves.iter().all(|step| step.act.kind.is_output()))
+        .collect();
+    if chooses.iter().all(|chooses| !chooses) {
+        return Some(machine.clone());
+    }
+    let reach = Reach::of(machine, &chooses);
+    let mut numbers: HashMap<(u32, Commitments), u32> = HashMap::new();
+    let mut order = vec![(machine.initial, Commitments::new())];
+    numbers.insert(order[0].clone(), 0);
+    let mut states: Vec<LocalState> = Vec::new();
+    while states.len() < order.len() {
+        let (state, commitments) = order[states.len()].clone();
+        let committed = commitments.iter().find(|(at, _)| *at == state).map(|(_, step)| *step);
+        let original = &machine.states[state as usize];
+        let mut moves = Vec::with_capacity(original.moves.len());
+        for (index, step) in (0u32..).zip(&original.moves) {
+            if committed.is_some_and(|committed| committed != index) {
+                continue;
+            }
+            let mut after = commitments.clone();
+            if chooses[state as usize] && committed.is_none() && reach.reaches(step.to, state) {
+                after.push((state, index));
+                after.sort_unstable();
+            }
+            after.retain(|(at, _)| reach.reaches(step.to, *at));
+            let key = (step.to, after);
+            let fresh = u32::try_from(order.len()).ok()?;
+            let to = *numbers.entry(key).or_insert_with_key(|key| {
+                order.push(key.clone());
+                fresh
+            });
+            moves.push(Move { act: step.act, to });
+        }
+        if order.len() > MAX_STATES {
+            return None;
+        }
+        states.push(LocalState { moves, numbers: original.numbers.clone() });
+    }
+    Some(Local { initial: 0, states })
+}
+
+/// Which states reach which choices.
+struct Reach {
+    /// Per state that chooses: from which states it is reached.
+    from: HashMap<u32, HashSet<u32>>,
+}
+
+impl Reach {
+    fn of(machine: &Local, chooses: &[bool]) -> Self {
+        let mut before: Vec<Vec<u32>> = vec![Vec::new(); machine.states.len()];
+        for (from, state) in (0u32..).zip(&machine.states) {
+            state.moves.iter().for_each(|step| before[step.to as usize].push(from));
+        }
+        let mut from = HashMap::new();
+        for (target, _) in (0u32..).zip(chooses).filter(|(_, chooses)| **chooses) {
+            let mut seen = HashSet::from([target]);
+            let mut todo = vec![target];
+            while let Some(state) = todo.pop() {
+                for &earlier in &before[state as usize] {
+                    if seen.insert(earlier) {
+                        todo.push(earlier);
+                    }
+                }
+            }
+            from.insert(target, seen);
+        }
+        Reach { from }
+    }
+
+    fn reaches(&self, state: u32, choice: u32) -> bool {
+        self.from.get(&choice).is_some_and(|from| from.contains(&state))
+    }
+}
