@@ -4,7 +4,8 @@
 //! * sound: for every run that ends with role `r` in state `s` and every set of stored checkpoints, the recovery line
 //!   for a `worker` failure of `r` leaves each role untouched or in a state that the row names;
 //! * for several such failures at once the rows' union is sound, for their line is the pointwise minimum of their lines;
-//! * a row always names the failed role.
+//! * a row always names the failed role;
+//! * a table has at most [`MAX_ENTRIES`] entries, and where it has no row, every role may be concerned.
 //!
 //! Roles that never talk to each other, not even through others, are looked at apart. The configurations of each such
 //! group are explored forwards, then each failure backwards from them. Where that gets too large the rows only say
@@ -28,7 +29,7 @@ mod undo;
 /// For each role and each state of its machine, what a `worker` failure there can do to each role at worst.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryTable {
-    /// `rows[role][state]`.
+    /// `rows[role][state]`. No rows for a role, where they would be too many: then its failure may concern every role.
     pub rows: Vec<Vec<Row>>,
 }
 
@@ -40,6 +41,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Its share of [`MAX_ENTRIES`].
+    fn entries(&self) -> usize {
+        self.roles.iter().map(|states| states.len() + 1).sum()
+    }
+
     /// The roles that this row names, in order.
     pub fn named(&self) -> impl Iterator<Item = RoleId> + '_ {
         (0u16..).zip(&self.roles).filter(|(_, states)| !states.is_empty()).map(|(role, _)| RoleId(role))
@@ -55,6 +61,9 @@ pub struct Policy {
     pub modes: Vec<Mode>,
 }
 
+/// Entries of a table at most: for each row, one for each role and one for each state in which it may resume.
+pub const MAX_ENTRIES: usize = 1 << 17;
+
 /// How much work a table may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
@@ -67,12 +76,12 @@ pub struct Effort {
 impl Default for Effort {
     /// Enough for a loop of some fifteen interactions between six roles, in a small part of a second.
     fn default() -> Self {
-        Effort { configurations: 20_000, visits: 400_000 }
+        Effort { configurations: 20_000, visits: 80_000 }
     }
 }
 
 impl RecoveryTable {
-    /// The row for a failure of `role` in `state`; `None` if the table has no such row.
+    /// The row for a failure of `role` in `state`; `None` if the table has no such row, and everybody may be concerned.
     pub fn row(&self, role: RoleId, state: StateId) -> Option<&Row> {
         self.rows.get(role.index())?.get(state.index())
     }
@@ -91,8 +100,9 @@ pub fn recovery_table_within(image: &Image, policy: &Policy, effort: Effort) -> 
     let grains: Vec<Grain> = (0..image.machines.len()).map(|role| grain(policy, role)).collect();
     let drawing = Drawing { image, policy, reach: Reach::of(image), grains };
     let mut rows = vec![Vec::new(); image.machines.len()];
+    let mut room = MAX_ENTRIES;
     for group in groups(image) {
-        drawing.draw(&group, effort, &mut rows);
+        drawing.draw(&group, effort, &mut rows, &mut room);
     }
     RecoveryTable { rows }
 }
@@ -106,8 +116,8 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// All rows for failures of a group's roles.
-    fn draw(&self, group: &[usize], effort: Effort, rows: &mut [Vec<Row>]) {
+    /// All rows for failures of a group's roles, as far as there is room for all of a role's rows.
+    fn draw(&self, group: &[usize], effort: Effort, rows: &mut [Vec<Row>], room: &mut usize) {
         let wanted = group.len() <= MAX_GROUP && group.iter().any(|&role| !self.goes_on_alone(role));
         let space = wanted.then(|| Space::explore(self.image, self.policy, group, effort.configurations)).flatten();
         let grains = group.iter().map(|&role| self.grains[role]).collect();
@@ -115,13 +125,23 @@ impl Drawing<'_> {
         let mut undo = space.as_ref().map(|space| Undo::new(space, grains, volatile));
         let mut budget = effort.visits;
         for (place, &role) in group.iter().enumerate() {
+            let mut left = Some(*room);
             for state in (0u32..).zip(&self.image.machines[role].states).map(|(state, _)| StateId(state)) {
                 let explored = undo.as_mut().and_then(|undo| undo.row(place, state, &mut budget));
-                rows[role].push(match explored {
+                let row = match explored {
                     _ if self.goes_on_alone(role) => self.spread(&[], &[], role, state),
                     Some(resumes) => self.spread(group, &resumes, role, state),
                     None => self.reach.row(self.image, self.policy, &self.grains, role, state),
-                });
+                };
+                left = left.and_then(|left| left.checked_sub(row.entries()));
+                if left.is_none() {
+                    break;
+                }
+                rows[role].push(row);
+            }
+            match left {
+                Some(left) => *room = left,
+                None => rows[role].clear(),
             }
         }
     }

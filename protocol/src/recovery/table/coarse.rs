@@ -11,6 +11,9 @@ use crate::recovery::policy::Retention;
 use crate::recovery::table::undo::Grain;
 use crate::recovery::table::{Policy, Row};
 
+/// States of a machine up to which a row looks at how the failed role came to its state.
+const MAX_STATES: usize = 2_000;
+
 /// To whom each role can send.
 pub(super) struct Reach {
     sends: Vec<BTreeSet<usize>>,
@@ -24,7 +27,9 @@ impl Reach {
 
     /// A row that holds for every run.
     pub(super) fn row(&self, image: &Image, policy: &Policy, grains: &[Grain], role: usize, state: StateId) -> Row {
-        let before = leading_to(&image.machines[role], state);
+        let machine = &image.machines[role];
+        let small = machine.states.len() <= MAX_STATES;
+        let before = if small { leading_to(machine, state) } else { vec![true; machine.states.len()] };
         let volatile = policy.retention == Retention::Volatile;
         let mut moved = vec![false; grains.len()];
         // Whose mailbox is lost, and who is not where it was.
@@ -33,8 +38,8 @@ impl Reach {
         moved[role] = grains[role] != Grain::Fine;
         while let Some(next) = open.pop() {
             let mut reached = BTreeSet::new();
-            if moved[next] && next == role {
-                reached.extend(sends_before(&image.machines[role], &before));
+            if moved[next] && next == role && small {
+                reached.extend(sends_before(machine, &before));
             } else if moved[next] {
                 reached.extend(&self.sends[next]);
             }

@@ -17,6 +17,8 @@ pub struct NamedTable {
     pub protocol: String,
     /// By role in the order of declaration, then by state.
     pub rows: Vec<NamedRow>,
+    /// Roles without rows, because they would be too many: their failure may concern everybody.
+    pub too_large: Vec<String>,
 }
 
 /// What a `worker` failure of `role` in `state` can do.
@@ -35,14 +37,21 @@ pub struct NamedRow {
 
 /// A table with names in place of numbers.
 pub fn named_table(table: &RecoveryTable, image: &Image) -> NamedTable {
-    let rows = image.role_ids().zip(&table.rows).flat_map(|(role, rows)| named_rows(image, role, rows));
-    NamedTable { protocol: image.name.clone(), rows: rows.collect() }
+    let mut named = NamedTable { protocol: image.name.clone(), rows: Vec::new(), too_large: Vec::new() };
+    for (role, rows) in image.role_ids().zip(&table.rows) {
+        if rows.is_empty() {
+            named.too_large.push(image.role_name(role).to_owned());
+        }
+        named.rows.extend(named_rows(image, role, rows));
+    }
+    named
 }
 
 /// The table as text, one line for each role and state: `failure of A at 3   →   A:3, B:3, C:4        (D, E untouched)`
 pub fn table_text(table: &RecoveryTable, image: &Image) -> String {
     let mut text = String::new();
-    for row in named_table(table, image).rows {
+    let named = named_table(table, image);
+    for row in named.rows {
         let resumes: Vec<String> =
             row.resumes.iter().map(|(role, states)| format!("{role}:{}", states.join("/"))).collect();
         let _ = write!(text, "failure of {} at {}   →   {}", row.role, row.state, resumes.join(", "));
@@ -50,6 +59,10 @@ pub fn table_text(table: &RecoveryTable, image: &Image) -> String {
             let _ = write!(text, "        ({} untouched)", row.untouched.join(", "));
         }
         text.push('\n');
+    }
+    for role in named.too_large {
+        let _ =
+            writeln!(text, "failure of {role}   →   any role in any state        (the protocol is too large to tell)");
     }
     text
 }

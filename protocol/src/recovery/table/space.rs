@@ -5,6 +5,7 @@
 //! * nothing here depends on the order of a hash map.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::image::{Direction, Image, StateId};
 use crate::recovery::policy::Mode;
@@ -13,13 +14,15 @@ use crate::recovery::table::Policy;
 /// Set in a role's place of a configuration once it has done an event, where its state alone does not tell.
 const STARTED: u32 = 1 << 31;
 
+/// Words that the configurations of a group may take, but for what lies in their channels.
+const MAX_WORDS: usize = 1 << 20;
+
 /// An edge of one role's machine.
 pub(super) struct Step {
-    pub(super) from: u32,
-    pub(super) to: u32,
+    to: u32,
     /// Index into [`Space::channels`].
     pub(super) channel: usize,
-    pub(super) sends: bool,
+    sends: bool,
     label: u32,
 }
 
@@ -39,8 +42,12 @@ pub(super) struct Space {
     pub(super) roles: Vec<usize>,
     /// Sender and receiver of each channel.
     pub(super) channels: Vec<(usize, usize)>,
-    /// The edges of each role.
+    /// The edges of each role, in the order of the states they leave.
     pub(super) steps: Vec<Vec<Step>>,
+    /// By role and state, the range of the steps that leave it.
+    leaving: Vec<Vec<Range<usize>>>,
+    /// By role and state, the sends that enter it.
+    sends_into: Vec<Vec<Vec<usize>>>,
     /// By configuration, how it can be reached.
     pub(super) arrivals: Vec<Vec<Arrival>>,
     /// For each role that only its position 0 can restart, whether its initial state can be entered again.
@@ -56,6 +63,8 @@ impl Space {
     /// Explores the group; `None` if it has more than `limit` configurations, or a channel that seems to have no bound.
     pub(super) fn explore(image: &Image, policy: &Policy, group: &[usize], limit: usize) -> Option<Self> {
         let mut space = Space::empty(image, policy, group)?;
+        // Roles and channels make a configuration larger; what all of them together take is bounded too.
+        let limit = limit.min(MAX_WORDS / (space.roles.len() + space.channels.len()));
         let start: Vec<u32> = space.initial.iter().copied().chain(space.channels.iter().map(|_| 0)).collect();
         let mut numbers = HashMap::new();
         space.number(start, &mut numbers);
@@ -75,6 +84,8 @@ impl Space {
             roles: group.to_vec(),
             channels: Vec::new(),
             steps: Vec::new(),
+            leaving: Vec::new(),
+            sends_into: Vec::new(),
             arrivals: Vec::new(),
             tracked: Vec::new(),
             initial: Vec::new(),
@@ -85,20 +96,29 @@ impl Space {
         for (me, &role) in group.iter().enumerate() {
             let machine = image.machines.get(role)?;
             let mut steps = Vec::new();
-            for (from, state) in (0u32..).zip(&machine.states) {
+            let mut leaving = Vec::with_capacity(machine.states.len());
+            let mut sends_into = vec![Vec::new(); machine.states.len()];
+            for state in &machine.states {
+                let first = steps.len();
                 for edge in &state.edges {
                     let peer = group.iter().position(|&peer| peer == edge.action.peer.index())?;
                     let sends = edge.action.direction == Direction::Send;
                     let channel = space.channel(if sends { (me, peer) } else { (peer, me) });
                     let fresh = u32::try_from(labels.len()).ok()?;
                     let label = *labels.entry(&edge.action.label).or_insert(fresh);
-                    steps.push(Step { from, to: edge.to.0, channel, sends, label });
+                    if sends {
+                        sends_into.get_mut(edge.to.index())?.push(steps.len());
+                    }
+                    steps.push(Step { to: edge.to.0, channel, sends, label });
                 }
+                leaving.push(first..steps.len());
             }
             let reentered = steps.iter().any(|step| step.to == machine.initial.0);
             space.tracked.push(policy.modes.get(role) == Some(&Mode::Restart) && reentered);
             space.initial.push(machine.initial.0);
             space.steps.push(steps);
+            space.leaving.push(leaving);
+            space.sends_into.push(sends_into);
         }
         Some(space)
     }
@@ -141,7 +161,8 @@ impl Space {
         let configuration = self.configurations[before].clone();
         let offsets = self.offsets(&configuration);
         for role in 0..self.roles.len() {
-            for step in 0..self.steps[role].len() {
+            let state = self.state(before, role).index();
+            for step in self.leaving[role].get(state).cloned().unwrap_or_default() {
                 let Some(after) = self.after(&configuration, &offsets, role, step) else { continue };
                 let (sender, _) = self.channels[self.steps[role][step].channel];
                 let held = after[offsets[self.steps[role][step].channel]] as usize;
@@ -159,9 +180,6 @@ impl Space {
         let step = &self.steps[role][step];
         let at = offsets[step.channel];
         let held = configuration[at];
-        if configuration[role] & !STARTED != step.from {
-            return None;
-        }
         let mut after = Vec::with_capacity(configuration.len() + 1);
         if step.sends {
             let end = at + 1 + held as usize;
@@ -179,6 +197,11 @@ impl Space {
         }
         after[role] = step.to | if self.tracked[role] { STARTED } else { 0 };
         Some(after)
+    }
+
+    /// The sends of a role that end in its state in a configuration.
+    pub(super) fn sends_into(&self, configuration: usize, role: usize) -> &[usize] {
+        self.sends_into[role].get(self.state(configuration, role).index()).map_or(&[], Vec::as_slice)
     }
 
     /// The number of configurations.

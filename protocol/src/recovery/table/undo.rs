@@ -54,8 +54,8 @@ pub(super) struct Undo<'s> {
     volatile: bool,
     numbers: HashMap<Node, usize>,
     nodes: Vec<Node>,
-    /// By node, once it has been visited.
-    successors: Vec<Option<Vec<usize>>>,
+    /// By node, once it has been visited: whether nothing is left to undo there, and what can follow.
+    outcomes: Vec<Option<(bool, Vec<usize>)>>,
     /// By node, the number of the last row that visited it.
     visited: Vec<usize>,
     rows: usize,
@@ -72,7 +72,7 @@ impl<'s> Undo<'s> {
             volatile,
             numbers: HashMap::new(),
             nodes: Vec::new(),
-            successors: Vec::new(),
+            outcomes: Vec::new(),
             visited: Vec::new(),
             rows: 0,
         }
@@ -91,20 +91,20 @@ impl<'s> Undo<'s> {
         }
         while let Some(number) = open.pop() {
             *budget = budget.checked_sub(1)?;
-            let next = match self.successors[number].take() {
-                Some(next) => next,
-                None => self.find_successors(number),
+            let (done, next) = match self.outcomes[number].take() {
+                Some(outcome) => outcome,
+                None => self.outcome(number),
             };
             for &node in &next {
                 self.visit(node, &mut open);
             }
-            self.successors[number] = Some(next);
-            let node = &self.nodes[number];
-            if matches!(self.duty(node), Duty::Done) {
+            if done {
+                let node = &self.nodes[number];
                 for role in (0..self.grains.len()).filter(|&role| node.moved & (1 << role) != 0) {
                     resumes[role].insert(self.space.state(node.configuration, role));
                 }
             }
+            self.outcomes[number] = Some((done, next));
         }
         Some(resumes)
     }
@@ -126,16 +126,17 @@ impl<'s> Undo<'s> {
             return known;
         }
         self.nodes.push(node.clone());
-        self.successors.push(None);
+        self.outcomes.push(None);
         self.visited.push(0);
         self.numbers.insert(node, self.nodes.len() - 1);
         self.nodes.len() - 1
     }
 
-    fn find_successors(&mut self, number: usize) -> Vec<usize> {
+    fn outcome(&mut self, number: usize) -> (bool, Vec<usize>) {
         let node = self.nodes[number].clone();
         let mut found = Vec::new();
-        match self.duty(&node) {
+        let duty = self.duty(&node);
+        match duty {
             Duty::Undo(role) => self.undo_last(&node, role, &mut found),
             Duty::Unsend(role, step) => self.undo_step(&node, role, step, &mut found),
             Duty::Impossible => {}
@@ -147,7 +148,8 @@ impl<'s> Undo<'s> {
                 }
             }
         }
-        found.into_iter().map(|node| self.number(node)).collect()
+        let next = found.into_iter().map(|node| self.number(node)).collect();
+        (matches!(duty, Duty::Done), next)
     }
 
     fn duty(&self, node: &Node) -> Duty {
@@ -193,12 +195,14 @@ impl<'s> Undo<'s> {
                 found.push(node.back(role, arrival.before));
             }
         }
-        let state = self.space.state(node.configuration, role);
-        for (number, step) in self.space.steps[role].iter().enumerate() {
-            if step.sends && step.to == state.0 && !self.space.is_filled(node.configuration, step.channel) {
+        if self.grains[role] == Grain::Start && self.space.at_start(node.configuration, role) {
+            return;
+        }
+        for &step in self.space.sends_into(node.configuration, role) {
+            if !self.space.is_filled(node.configuration, self.space.steps[role][step].channel) {
                 let mut claiming = node.clone();
                 claiming.moved |= 1 << role;
-                claiming.claims.push((role, number));
+                claiming.claims.push((role, step));
                 claiming.claims.sort_unstable();
                 found.push(claiming);
             }

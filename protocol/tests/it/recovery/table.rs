@@ -7,7 +7,9 @@ use rekindle_protocol::image::{Image, RoleId, StateId};
 use rekindle_protocol::recovery::line::recovery_line;
 use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
 use rekindle_protocol::recovery::table::render::{named_table, table_text};
-use rekindle_protocol::recovery::table::{Effort, Policy, RecoveryTable, recovery_table, recovery_table_within};
+use rekindle_protocol::recovery::table::{
+    Effort, MAX_ENTRIES, Policy, RecoveryTable, recovery_table, recovery_table_within,
+};
 use serde_json::json;
 
 use super::line::{for_seeds, run_of};
@@ -328,4 +330,21 @@ fn conversations_apart_do_not_concern_each_other() {
             }
         }
     }
+}
+
+#[test]
+fn a_table_with_too_many_entries_leaves_rows_out_and_says_so() {
+    let messages: Vec<(&str, &str)> = [("A", "B"), ("B", "C"), ("C", "A")].into_iter().cycle().take(3_000).collect();
+    let image = sequence("Long", &["A", "B", "C"], &messages);
+    let policy = policy(&image, Mode::Stateless, Retention::Volatile);
+    let table = recovery_table_within(&image, &policy, Effort { configurations: 0, visits: 0 });
+    let entries = table.rows.iter().flatten().flat_map(|row| &row.roles).map(|states| states.len() + 1);
+    assert!(entries.sum::<usize>() <= MAX_ENTRIES);
+    let out = table.rows.iter().position(Vec::is_empty).expect("a role without rows");
+    let line = format!(
+        "failure of {}   →   any role in any state        (the protocol is too large to tell)\n",
+        image.roles[out]
+    );
+    assert!(table_text(&table, &image).contains(&line));
+    assert_eq!(table.row(RoleId(u16::try_from(out).expect("few roles")), StateId(0)), None);
 }
