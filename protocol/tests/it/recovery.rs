@@ -5,5 +5,6 @@ mod oracle;
 mod random;
 mod rules;
 mod sequence;
+mod session;
 mod table;
 mod world;

@@ -67,6 +67,14 @@ impl<'a> World<'a> {
         self.done[role].push(Done { sends, peer, label, edge: u16::try_from(number).expect("few edges"), before });
     }
 
+    /// Forgets a role's events past `position`; its channels are left as they are.
+    pub(crate) fn rewind(&mut self, role: usize, position: usize) {
+        if let Some(first) = self.done[role].get(position) {
+            self.states[role] = first.before;
+        }
+        self.done[role].truncate(position);
+    }
+
     /// Up to `steps` random events, while `go_on` holds. Some roles are slow and some are eager, so that channels fill.
     pub(crate) fn run(&mut self, rng: &mut Rng, steps: usize, go_on: impl Fn(&World<'_>) -> bool) {
         let eager: Vec<usize> = (0..self.done.len()).map(|_| 1 + rng.below(8)).collect();
