@@ -31,7 +31,7 @@ pub fn because(role: RoleId, line: &RoleLine, image: &Image) -> String {
         Cause::Orphan { from, index, label, sender_at } => {
             let from = image.role_name(*from);
             let message = message_text(*index, label);
-            format!("it received {message} from {from}, which {from}, back to {sender_at}, has not sent")
+            format!("it received {message} from {from}, and {from} goes back to {sender_at}, before it sent that")
         }
         Cause::Lost { to, index, label, receiver_failed, consumed, earlier, retention } => {
             let message = message_text(*index, label);

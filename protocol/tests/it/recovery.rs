@@ -2,6 +2,7 @@
 
 mod line;
 mod oracle;
+mod plan;
 mod random;
 mod rules;
 mod sequence;
