@@ -1,0 +1,269 @@
+//! The agent as a whole: configuration, start, local events, shutdown.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rekindle_proto::statemachine::ids::{AgentId, Incarnation, NodeId, SessionId};
+use rekindle_proto::v1::channels_server::ChannelsServer;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::channel::carrier::Carriers;
+use crate::channel::service::ChannelService;
+use crate::faults::CrashAt;
+use crate::leftovers::Records;
+use crate::limits::Limits;
+use crate::link::{Link, LinkSetup};
+use crate::log::{LogSink, tracing_sink};
+use crate::session::{Report, Setup};
+use crate::sessions::Sessions;
+
+const REPORTS: usize = 256;
+
+/// How to run an agent.
+#[derive(Clone)]
+pub struct AgentConfig {
+    /// Its name, unique in the cluster.
+    pub id: AgentId,
+    /// Nodes of the cluster, each `host:port`. At least one; the leader is found from any.
+    pub endpoints: Vec<String>,
+    /// Where worker processes are written down, so that a restarted agent kills what its predecessor left behind.
+    /// One agent at a time uses it.
+    pub data_dir: Option<PathBuf>,
+    /// Where the words of workers go.
+    pub log: LogSink,
+    /// Is told of local events, from the agent's tasks: it must not block for long.
+    pub hook: EventHook,
+    /// How much of everything.
+    pub limits: Limits,
+    /// Faults to inject.
+    pub faults: Vec<CrashAt>,
+}
+
+impl AgentConfig {
+    /// An agent with defaults: no data folder, worker logs to `tracing`, no faults.
+    pub fn new(id: AgentId, endpoints: Vec<String>) -> Self {
+        AgentConfig {
+            id,
+            endpoints,
+            data_dir: None,
+            log: tracing_sink(),
+            hook: Arc::new(|_| {}),
+            limits: Limits::default(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for AgentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentConfig")
+            .field("id", &self.id)
+            .field("endpoints", &self.endpoints)
+            .field("data_dir", &self.data_dir)
+            .field("limits", &self.limits)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes local events.
+pub type EventHook = Arc<dyn Fn(&LocalEvent) + Send + Sync>;
+
+/// What happens on this host, told as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalEvent {
+    /// A worker process runs.
+    WorkerStarted {
+        /// Its session.
+        session: SessionId,
+        /// The role that it plays.
+        role: String,
+        /// Which process of that role.
+        incarnation: Incarnation,
+        /// Its process id, which is its group's too.
+        pid: u32,
+    },
+    /// A worker is about to be killed by [`AgentConfig::faults`]. Told before it happens.
+    WorkerCrashedByFault {
+        /// Its session.
+        session: SessionId,
+        /// The role that it plays.
+        role: String,
+        /// Which process of that role.
+        incarnation: Incarnation,
+        /// Its completed events.
+        events: u64,
+        /// The leader of the cluster, as last heard from it.
+        leader: Option<NodeId>,
+    },
+    /// Another node leads.
+    LeaderChanged {
+        /// The leader.
+        node: NodeId,
+    },
+    /// The lease ended; every worker of this agent is gone, and it goes on as a new instance.
+    LeaseLost {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no node to talk to.
+    #[error("an agent needs the endpoint of at least one node")]
+    NoEndpoints,
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder `{}`: {source}", .folder.display())]
+    DataDir {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process uses the data folder.
+    #[error("the data folder `{}` is in use by another agent", .folder.display())]
+    DataDirInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The listener does not work.
+    #[error("cannot listen: {0}")]
+    Listen(#[source] io::Error),
+}
+
+/// What all parts of an agent share.
+pub(crate) struct Host {
+    pub(crate) setup: Setup,
+    pub(crate) log: LogSink,
+    pub(crate) hook: EventHook,
+    pub(crate) records: Option<Records>,
+    pub(crate) carriers: Carriers,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) leader: watch::Receiver<Option<NodeId>>,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The local supervisor.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent;
+
+impl Agent {
+    /// Starts an agent inside the current runtime.
+    ///
+    /// Other agents reach it at `address` (`host:port`), which leads to `listener`. It attaches to the cluster as soon
+    /// as a leader is found, and stays attached across changes of leadership.
+    #[allow(clippy::unused_async, reason = "says that a runtime is needed")]
+    pub async fn start(
+        config: AgentConfig,
+        listener: TcpListener,
+        address: String,
+    ) -> Result<RunningAgent, StartError> {
+        if config.endpoints.is_empty() {
+            return Err(StartError::NoEndpoints);
+        }
+        let (lock, records) = config.data_dir.as_deref().map(open_data_dir).transpose()?.unzip();
+        let listener = listen(listener).map_err(StartError::Listen)?;
+
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let (leader, led) = watch::channel(None);
+        let hook = config.hook;
+        let host = Arc::new(Host {
+            setup: Setup { me: config.id.clone(), limits: config.limits, faults: config.faults },
+            log: config.log,
+            hook: Arc::clone(&hook),
+            records,
+            carriers: Carriers::new(tasks.clone(), stop.clone()),
+            reports,
+            leader: led.clone(),
+            tasks: tasks.clone(),
+        });
+        let sessions = Sessions::new(host);
+
+        let service = ChannelsServer::new(ChannelService::new(sessions.clone()));
+        let (served, serving) = (stop.clone(), Server::builder().add_service(service).serve_with_incoming(listener));
+        tasks.spawn(async move {
+            // Streams of other agents are cut, not finished: they are made to be.
+            if let Some(Err(error)) = served.run_until_cancelled(serving).await {
+                tracing::error!(%error, "messages of other agents cannot be taken any more");
+                served.cancel();
+            }
+        });
+
+        let setup = LinkSetup {
+            agent: config.id,
+            address,
+            endpoints: config.endpoints,
+            sessions: sessions.clone(),
+            reports: reported,
+            leader,
+            hook,
+        };
+        let linked = stop.clone();
+        tasks.spawn(async move {
+            linked.run_until_cancelled(Link::new(setup).run()).await;
+            sessions.clear().await;
+            linked.cancel();
+        });
+        tasks.close();
+        Ok(RunningAgent { tasks, stop: stop.clone(), leader: led, lock, _stop_on_drop: stop.drop_guard() })
+    }
+}
+
+/// An agent that runs. Dropping it stops it; [`RunningAgent::shutdown`] also waits until its workers are gone.
+#[derive(Debug)]
+pub struct RunningAgent {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    leader: watch::Receiver<Option<NodeId>>,
+    /// Held for as long as the data folder is used.
+    lock: Option<File>,
+    _stop_on_drop: tokio_util::sync::DropGuard,
+}
+
+impl RunningAgent {
+    /// The leader of the cluster, as last heard from it.
+    pub fn leader(&self) -> Option<NodeId> {
+        *self.leader.borrow()
+    }
+
+    /// Waits until the agent has stopped: after [`RunningAgent::shutdown`], or because it cannot go on.
+    pub async fn wait(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Kills every worker with its process group, and waits until they are gone and every task has ended.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        drop(self.lock);
+    }
+}
+
+fn open_data_dir(folder: &Path) -> Result<(File, Records), StartError> {
+    let unusable = |source| StartError::DataDir { folder: folder.to_owned(), source };
+    let records = Records::open(folder).map_err(unusable)?;
+    let lock = File::create(folder.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::DataDirInUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    records.kill_leftovers().map_err(unusable)?;
+    Ok((lock, records))
+}
+
+fn listen(listener: TcpListener) -> io::Result<TcpIncoming> {
+    listener.set_nonblocking(true)?;
+    Ok(TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true)))
+}

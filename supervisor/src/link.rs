@@ -1,0 +1,206 @@
+//! The link to the cluster: one stream to the leader, whoever that is.
+//!
+//! Invariants
+//! * a report is sent again, under the same request id, on every new stream until it is answered;
+//! * no worker runs without a lease: before it ends unrenewed, every worker is killed and every session forgotten, and
+//!   the agent goes on as a new instance, which owns nothing.
+
+mod endpoints;
+mod lease;
+mod pending;
+
+use rekindle_proto::payload::{decode_order, decode_reply};
+use rekindle_proto::statemachine::command::Reply;
+use rekindle_proto::statemachine::ids::{AgentId, AgentInstance, NodeId};
+use rekindle_proto::v1;
+use rekindle_proto::v1::agent_message::Kind as Say;
+use rekindle_proto::v1::node_message::Kind as Hear;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::agent::{EventHook, LocalEvent};
+use crate::session::Report;
+use crate::sessions::Sessions;
+use endpoints::{Attached, Endpoints};
+use lease::Lease;
+use pending::Pending;
+
+/// Reports that wait for their answers; past that, sessions keep theirs.
+const MOST_PENDING: usize = 4096;
+
+/// See the head of the file.
+pub(crate) struct Link {
+    agent: AgentId,
+    instance: AgentInstance,
+    address: String,
+    endpoints: Endpoints,
+    sessions: Sessions,
+    reports: mpsc::Receiver<Report>,
+    leader: watch::Sender<Option<NodeId>>,
+    hook: EventHook,
+    lease: Lease,
+    pending: Pending,
+}
+
+/// What a link needs.
+pub(crate) struct LinkSetup {
+    pub(crate) agent: AgentId,
+    pub(crate) address: String,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) sessions: Sessions,
+    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) leader: watch::Sender<Option<NodeId>>,
+    pub(crate) hook: EventHook,
+}
+
+/// Why a stream is over.
+enum Over {
+    /// It broke, or its leader does not answer: attach again.
+    Stream,
+    /// The lease is over, or will be before it can be renewed.
+    Lease(String),
+}
+
+impl Link {
+    pub(crate) fn new(setup: LinkSetup) -> Self {
+        Link {
+            agent: setup.agent,
+            instance: AgentInstance(rand::random()),
+            address: setup.address,
+            endpoints: Endpoints::new(setup.endpoints),
+            sessions: setup.sessions,
+            reports: setup.reports,
+            leader: setup.leader,
+            hook: setup.hook,
+            lease: Lease::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Holds the link until it is dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let hello =
+                v1::Hello { agent: self.agent.0.clone(), instance: self.instance.0, address: self.address.clone() };
+            let lapse = self.lease.lapses_at();
+            let over = tokio::select! {
+                attached = self.endpoints.attach(&hello) => self.serve(attached).await,
+                () = at(lapse) => Over::Lease("no leader renewed the lease in time".to_owned()),
+            };
+            match over {
+                Over::Stream => {}
+                Over::Lease(why) => self.start_anew(&why).await,
+            }
+        }
+    }
+
+    /// What the agent ran belongs to others now.
+    async fn start_anew(&mut self, why: &str) {
+        tracing::warn!(agent = %self.agent, why, "the lease is over: every worker is killed");
+        self.sessions.clear().await;
+        while self.reports.try_recv().is_ok() {}
+        self.pending = Pending::default();
+        self.lease = Lease::default();
+        self.instance = AgentInstance(rand::random());
+        (self.hook)(&LocalEvent::LeaseLost { why: why.to_owned() });
+    }
+
+    async fn serve(&mut self, attached: Attached) -> Over {
+        let Attached { say, mut hear, first, hello_at } = attached;
+        self.lease.attached(hello_at);
+        self.pending.start_over();
+        if let Some(over) = self.hear(first).await {
+            return over;
+        }
+        loop {
+            let now = Instant::now();
+            let renew = self.lease.renew_at().is_some_and(|at| at <= now);
+            let talk = renew || (self.lease.is_granted() && self.pending.has_unsent());
+            tokio::select! {
+                biased;
+                () = at(self.lease.lapses_at()) => return Over::Lease("it could not be renewed in time".to_owned()),
+                message = hear.message() => match message {
+                    Ok(Some(message)) => if let Some(over) = self.hear(message).await {
+                        return over;
+                    },
+                    Ok(None) => return Over::Stream,
+                    Err(status) => {
+                        self.endpoints.learn(&status);
+                        return Over::Stream;
+                    }
+                },
+                place = say.reserve(), if talk => match place {
+                    Ok(place) => self.say(place, renew),
+                    Err(_) => return Over::Stream,
+                },
+                Some(report) = self.reports.recv(), if self.pending.len() < MOST_PENDING => self.pending.push(report),
+                () = at(self.lease.renew_at()), if !renew => {}
+                () = at(self.lease.overdue_at()) => {
+                    tracing::debug!(agent = %self.agent, "the leader does not answer");
+                    self.endpoints.avoid_current();
+                    return Over::Stream;
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, place: mpsc::Permit<'_, v1::AgentMessage>, renew: bool) {
+        let now = Instant::now();
+        let kind = if renew {
+            Some(Say::Renew(v1::Renew { number: self.lease.renew(now) }))
+        } else {
+            self.pending.send_next(now).map(Say::Command)
+        };
+        if kind.is_some() {
+            place.send(v1::AgentMessage { kind });
+        }
+    }
+
+    async fn hear(&mut self, message: v1::NodeMessage) -> Option<Over> {
+        match message.kind {
+            Some(Hear::Granted(granted)) => {
+                self.lease.granted(granted.number, granted.ttl_ms, Instant::now());
+                self.led_by(NodeId(granted.node_id));
+            }
+            Some(Hear::Order(order)) => match decode_order(&order.order) {
+                Ok(order) => self.sessions.order(order).await,
+                Err(error) => tracing::error!(%error, "an order cannot be read"),
+            },
+            Some(Hear::Reply(reply)) => self.answered(&reply).await,
+            Some(Hear::Dismissed(dismissed)) => return Some(Over::Lease(dismissed.reason)),
+            None => tracing::debug!("a message of an unknown kind is ignored"),
+        }
+        None
+    }
+
+    async fn answered(&mut self, reply: &v1::AgentReply) {
+        let Some(report) = self.pending.answered(&reply.request_id) else { return };
+        let answer = match decode_reply(&reply.reply) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be read");
+                return;
+            }
+        };
+        if let Reply::Rejected(rejection) = &answer {
+            tracing::debug!(session = %report.session, %rejection, "a report is refused");
+        }
+        if let Some((role, incarnation)) = report.asked_by {
+            self.sessions.answer(&report.session, role, incarnation, answer).await;
+        }
+    }
+
+    fn led_by(&self, node: NodeId) {
+        let news = self.leader.send_if_modified(|leader| leader.replace(node) != Some(node));
+        if news {
+            (self.hook)(&LocalEvent::LeaderChanged { node });
+        }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,222 @@
+//! Obeying orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rekindle_proto::statemachine::effect::{Goal, Order, RestartOrder, Restore, RoleOrder};
+use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+use rekindle_protocol::image::RoleId;
+use rekindle_protocol::recovery::policy::{Mode, Retention};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::{Effect, Launch, Place, Session, Setup};
+use crate::channel::fence::Fence;
+use crate::channel::inbox::Inbox;
+use crate::channel::message::Digests;
+use crate::channel::outbox::Outbox;
+use crate::role::checkpoints::Checkpoints;
+use crate::role::monitor::Monitor;
+use crate::role::replay::Replay;
+use crate::role::{Role, Stage};
+use crate::worker_api::{Start, SupervisorLine};
+
+impl Session {
+    /// A session that this agent has not known: its first order here is a `Restore`.
+    pub(crate) fn new(setup: Setup, id: SessionId, restore: &Restore) -> Self {
+        Session {
+            id,
+            setup,
+            revision: 0,
+            recovery: restore.recovery,
+            image: Arc::new(restore.image.clone()),
+            spec: restore.spec.clone(),
+            places: Vec::new(),
+            roles: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            stirred: BTreeSet::new(),
+            arrivals: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Makes true what the leader orders.
+    pub(crate) fn obey(&mut self, order: Order, now: Instant) {
+        if order.revision < self.revision {
+            tracing::debug!(session = %self.id, revision = order.revision, "an old order is ignored");
+            return;
+        }
+        self.revision = order.revision;
+        match order.goal {
+            Goal::Freeze { recovery, roles } => {
+                for role in roles {
+                    self.freeze(role, recovery);
+                }
+            }
+            Goal::Restore(restore) => self.restore(*restore, now),
+            Goal::Run => {
+                for (&id, role) in &mut self.roles {
+                    role.held = false;
+                    role.idle_since = now;
+                    self.ready.insert(id);
+                }
+            }
+            Goal::End => {
+                self.roles.clear();
+                self.effects.push(Effect::End);
+            }
+        }
+        self.settle(now);
+    }
+
+    fn restore(&mut self, order: Restore, now: Instant) {
+        self.recovery = order.recovery;
+        self.places =
+            order.roles.iter().map(|role| Place { agent: role.agent.clone(), address: role.address.clone() }).collect();
+        self.learn_floors(&order.roles);
+        for (id, role) in (0u16..).map(RoleId).zip(&order.roles) {
+            if role.agent != self.setup.me {
+                if self.roles.remove(&id).is_some() {
+                    self.effects.push(Effect::Stop { role: id });
+                }
+                continue;
+            }
+            let known = self.roles.get(&id).map(|role| (role.incarnation, role.reached));
+            match (&role.restart, known) {
+                (Some(restart), known) if known.is_none_or(|(incarnation, _)| incarnation < role.incarnation) => {
+                    self.restart(id, role.incarnation, restart, &order.roles, now);
+                }
+                (_, Some((_, true))) => self.acknowledge(id),
+                // Under way: acknowledged when it gets there.
+                (_, Some((_, false))) => {}
+                (_, None) => {
+                    tracing::error!(session = %self.id, role = self.role_name(id), "ordered to leave a role alone that is not here");
+                }
+            }
+        }
+        self.stir_everything();
+    }
+
+    /// Before anything else: no message that the decision undid may be received, replayed, or counted as held.
+    fn learn_floors(&mut self, orders: &[RoleOrder]) {
+        for (id, role) in &mut self.roles {
+            for (inbox, sender) in role.inboxes.iter_mut().zip(orders) {
+                inbox.learn(sender.incarnation, floors_for(*id, sender));
+            }
+        }
+    }
+
+    fn restart(
+        &mut self,
+        id: RoleId,
+        incarnation: Incarnation,
+        order: &RestartOrder,
+        orders: &[RoleOrder],
+        now: Instant,
+    ) {
+        let prepared = self.prepare(id, incarnation, order, orders, now);
+        let (Some(role), Some(spec)) = (prepared, self.spec.roles.get(id.index())) else {
+            tracing::error!(session = %self.id, role = self.role_name(id), "an order that does not fit its protocol is ignored");
+            return;
+        };
+        self.effects.push(Effect::Stop { role: id });
+        let launch = Launch {
+            role: id,
+            name: self.role_name(id).to_owned(),
+            incarnation,
+            command: spec.command.clone(),
+            environment: spec.environment.clone(),
+            folder: self.spec.folder.clone(),
+            start: self.start_line(id, &role, order),
+        };
+        self.effects.push(Effect::Start(Box::new(launch)));
+        self.roles.insert(id, role);
+    }
+
+    /// The role as it is to be: channels as they stand, nothing of the old process left. `None` if the order's events
+    /// are none of the protocol.
+    fn prepare(
+        &mut self,
+        id: RoleId,
+        incarnation: Incarnation,
+        order: &RestartOrder,
+        orders: &[RoleOrder],
+        now: Instant,
+    ) -> Option<Role> {
+        let count = self.image.roles.len();
+        let mode = self.spec.roles.get(id.index())?.mode;
+        let monitor = Monitor::new(Arc::clone(&self.image), id, order.history.clone())?;
+        let replay =
+            if order.base < monitor.position() { Some(Replay::new(&monitor, count, order.base)?) } else { None };
+        let sent = |peer: usize| order.sent.get(peer).copied().unwrap_or(0);
+        let received = |peer: usize| order.received.get(peer).copied().unwrap_or(0);
+        let (mut inboxes, mut outboxes, mut digests) = match self.roles.remove(&id) {
+            Some(old) => (old.inboxes, old.outboxes, old.digests),
+            None => {
+                let keep = self.spec.retention != Retention::Volatile;
+                let fence = |sender: &RoleOrder| Fence::new(sender.incarnation, floors_for(id, sender));
+                (
+                    orders
+                        .iter()
+                        .enumerate()
+                        .map(|(peer, sender)| Inbox::new(fence(sender), keep, received(peer)))
+                        .collect(),
+                    (0..count).map(|peer| Outbox::new(incarnation, sent(peer))).collect::<Vec<_>>(),
+                    (0..count).map(|peer| Digests::after(sent(peer))).collect::<Vec<_>>(),
+                )
+            }
+        };
+        for (peer, inbox) in inboxes.iter_mut().enumerate() {
+            inbox.rewind(received(peer));
+        }
+        for (peer, outbox) in outboxes.iter_mut().enumerate() {
+            outbox.restart(incarnation, sent(peer));
+        }
+        for (peer, digests) in digests.iter_mut().enumerate() {
+            digests.truncate(sent(peer));
+        }
+        Some(Role {
+            incarnation,
+            mode,
+            checkpoints: Checkpoints::new(monitor.position()),
+            monitor,
+            replay,
+            held: true,
+            stage: Stage::Starting,
+            reached: false,
+            lines: std::collections::VecDeque::new(),
+            wait: None,
+            unwritten: 1,
+            idle_since: now,
+            inboxes,
+            outboxes,
+            digests,
+        })
+    }
+
+    fn start_line(&self, id: RoleId, role: &Role, order: &RestartOrder) -> Vec<u8> {
+        let state = role.replay.as_ref().map_or(role.monitor.state(), Replay::state);
+        let checkpoint =
+            order.checkpoint.as_deref().filter(|_| role.mode != Mode::Restart && role.mode != Mode::Stateless);
+        let checkpoint = checkpoint.and_then(|data| serde_json::from_slice::<&RawValue>(data).ok());
+        SupervisorLine::Start(Start {
+            session: &self.id,
+            role: self.role_name(id),
+            incarnation: role.incarnation,
+            position: role.monitor.position(),
+            base: order.base,
+            state: role.monitor.state_name(state),
+            next: role.monitor.next(state),
+            roles: &self.image.roles,
+            mode: role.mode,
+            checkpoint,
+        })
+        .to_bytes()
+    }
+}
+
+/// The floors of a sender for the channel to `receiver`.
+fn floors_for(receiver: RoleId, sender: &RoleOrder) -> Vec<(Incarnation, u64)> {
+    let standing = |sent: &[u64]| sent.get(receiver.index()).copied().unwrap_or(0);
+    sender.floors.iter().map(|floor| (floor.incarnation, standing(&floor.sent))).collect()
+}

@@ -1,0 +1,129 @@
+//! The sessions of this agent.
+//!
+//! Invariants
+//! * at most one actor per session; an order that is older than a session's end does not bring it back;
+//! * after [`Sessions::clear`] returns, no worker of any session runs.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rekindle_proto::statemachine::command::Reply;
+use rekindle_proto::statemachine::effect::{Goal, Order};
+use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+use rekindle_protocol::image::RoleId;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Host;
+use crate::session::Session;
+use crate::session::actor::Actor;
+use crate::session::input::{Control, Input};
+
+const CONTROLS: usize = 64;
+const INPUTS: usize = 256;
+/// Ended sessions that are remembered, so that a late order is recognised.
+const REMEMBERED: usize = 1024;
+
+/// A handle on all sessions.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    host: Arc<Host>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    running: HashMap<SessionId, Running>,
+    ended: VecDeque<(SessionId, u64)>,
+}
+
+struct Running {
+    controls: mpsc::Sender<Control>,
+    inputs: mpsc::Sender<Input>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Sessions {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        Sessions { host, table: Arc::default() }
+    }
+
+    /// Where inputs of a session go.
+    pub(crate) fn find(&self, session: &str) -> Option<mpsc::Sender<Input>> {
+        self.table().running.get(&SessionId(session.to_owned())).map(|running| running.inputs.clone())
+    }
+
+    /// Hands an order to its session, which begins here with its first `Restore`.
+    pub(crate) async fn order(&self, order: Order) {
+        let Some(controls) = self.session_for(&order) else {
+            tracing::debug!(session = %order.session, revision = order.revision, "an order for a session that is not here");
+            return;
+        };
+        // A session that has just ended needs no orders.
+        drop(controls.send(Control::Order(Box::new(order))).await);
+    }
+
+    /// Hands the answer to a report to who asked for it.
+    pub(crate) async fn answer(&self, session: &SessionId, role: RoleId, incarnation: Incarnation, reply: Reply) {
+        let controls = self.table().running.get(session).map(|running| running.controls.clone());
+        if let Some(controls) = controls {
+            drop(controls.send(Control::Answer { role, incarnation, reply }).await);
+        }
+    }
+
+    /// Stops every session and forgets all of them. Their workers are killed at once, and gone at the end.
+    pub(crate) async fn clear(&self) {
+        let table = std::mem::take(&mut *self.table());
+        for running in table.running.values() {
+            running.stop.cancel();
+        }
+        for (session, running) in table.running {
+            if running.task.await.is_err() {
+                tracing::error!(%session, "a session broke down");
+            }
+        }
+    }
+
+    fn session_for(&self, order: &Order) -> Option<mpsc::Sender<Control>> {
+        let mut table = self.table();
+        if let Some(running) = table.running.get(&order.session) {
+            return Some(running.controls.clone());
+        }
+        let Goal::Restore(restore) = &order.goal else { return None };
+        if table.ended.iter().any(|(session, revision)| *session == order.session && *revision >= order.revision) {
+            return None;
+        }
+        let session = Session::new(self.host.setup.clone(), order.session.clone(), restore);
+        let (controls, controlled) = mpsc::channel(CONTROLS);
+        let (inputs, input) = mpsc::channel(INPUTS);
+        let stop = CancellationToken::new();
+        let actor = Actor::new(session, Arc::clone(&self.host), controlled, input, inputs.clone());
+        let (sessions, id, stopped) = (self.clone(), order.session.clone(), stop.clone());
+        let task = self.host.tasks.spawn(async move {
+            let revision = actor.run(stopped.clone()).await;
+            // A session that was cleared away is out of the table already.
+            let mut table = sessions.table();
+            if !stopped.is_cancelled() {
+                table.end(id, revision);
+            }
+        });
+        table.running.insert(order.session.clone(), Running { controls: controls.clone(), inputs, stop, task });
+        Some(controls)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn end(&mut self, session: SessionId, revision: u64) {
+        self.running.remove(&session);
+        self.ended.push_back((session, revision));
+        if self.ended.len() > REMEMBERED {
+            self.ended.pop_front();
+        }
+    }
+}
