@@ -38,7 +38,8 @@ pub(crate) fn run(worker: &mut Worker, parser: &str) -> anyhow::Result<()> {
             }
             "stop" => {
                 worker.send(parser, "stop", &())?;
-                // Only now nobody will need these pages again: see `cache`.
+                // The index is written, so these pages are not needed again, unless a crash in just this moment rolls
+                // the session back: then they are fetched again.
                 worker.receive_from("M")?.expect::<()>("done")?;
                 return fetcher.cache.clear();
             }
