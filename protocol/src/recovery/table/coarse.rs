@@ -48,7 +48,8 @@ impl Reach {
                 reached.extend((0..grains.len()).filter(|&peer| self.sends[peer].contains(&next)));
             }
             for peer in reached {
-                if !moved[peer] {
+                // A peer that is no role of the protocol cannot be moved.
+                if moved.get(peer) == Some(&false) {
                     moved[peer] = true;
                     open.push(peer);
                 }

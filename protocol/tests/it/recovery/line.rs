@@ -58,7 +58,7 @@ fn random_case(rng: &mut Rng, image: &Image) -> Case {
     let roles = image.roles.len();
     let mut case =
         Case { retention: *rng.pick(&RETENTIONS), players: (0..roles).map(|role| player(rng, &world, role)).collect() };
-    for _ in 0..1 + rng.below(3) {
+    for _ in 0..=rng.below(3) {
         let role = rng.below(roles);
         case.players[role].failed = Some(*rng.pick(&KINDS));
     }

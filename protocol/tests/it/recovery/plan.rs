@@ -145,3 +145,35 @@ fn histories_that_wait_for_each_other_are_refused() {
     let error = plan(&image, &input).expect_err("a knot");
     assert_eq!(error.to_string(), "histories.A, event 1: `B?l2` cannot happen; message 1 from B is not sent before it");
 }
+
+/// The blocks of a page that are fenced with this language.
+fn fenced<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_documented_example_gives_the_documented_answer() {
+    let page = include_str!("../../../../docs/recovery.md");
+    let mut image = sequence("Booking", &["A", "B"], &[("A", "B"), ("B", "A")]);
+    for machine in &mut image.machines {
+        for (state, label) in machine.states.iter_mut().zip(["order", "price"]) {
+            state.edges[0].action.label = label.to_owned();
+        }
+    }
+    let answer = |input: &str| match PlanInput::from_json(input).and_then(|input| plan(&image, &input)) {
+        Ok(plan) => plan.to_json(),
+        Err(error) => error.to_string(),
+    };
+    let [input, output] = fenced(page, "json")[..] else { panic!("an input and an output") };
+    let [refusals] = fenced(page, "text")[..] else { panic!("one list of refusals") };
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(value(&answer(input)), value(output));
+    let broken = [
+        input.replace("B?price", "B?total"),
+        input.replace(r#", "A!price""#, ""),
+        input.replace("[0, 1]", "[0, 3]"),
+        input.replace(r#""role": "B""#, r#""role": "X""#),
+    ];
+    assert_eq!(broken.map(|input| answer(&input)).join("\n"), refusals.trim_end());
+}

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rekindle_protocol::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
 
-/// SplitMix64: small, and the same sequence on every platform for ever.
+/// `SplitMix64`: small, and the same sequence on every platform for ever.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 

@@ -203,7 +203,7 @@ fn assert_reachable(world: &World<'_>) {
 fn fail(rng: &mut Rng, session: &mut Session<'_>, unfinished: &BTreeSet<usize>) -> BTreeMap<usize, FailureKind> {
     let roles = session.modes.len();
     let mut failed: BTreeMap<usize, FailureKind> = unfinished.iter().map(|&role| (role, FailureKind::Worker)).collect();
-    for _ in 0..1 + rng.below(2) {
+    for _ in 0..=rng.below(2) {
         let role = rng.below(roles);
         let kind = *rng.pick(&KINDS);
         failed.insert(role, kind);

@@ -8,7 +8,7 @@ use rekindle_protocol::recovery::line::recovery_line;
 use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
 use rekindle_protocol::recovery::table::render::{named_table, table_text};
 use rekindle_protocol::recovery::table::{
-    Effort, MAX_ENTRIES, Policy, RecoveryTable, recovery_table, recovery_table_within,
+    Effort, MAX_ENTRIES, Policy, RecoveryTable, Row, recovery_table, recovery_table_within,
 };
 use serde_json::json;
 
@@ -153,7 +153,7 @@ fn no_line_leaves_its_row() {
             let saved = |rng: &mut Rng, end: usize| (0..=end).filter(|_| rng.chance(density)).collect();
             let checkpoints: Vec<BTreeSet<usize>> = world.done.iter().map(|done| saved(&mut rng, done.len())).collect();
             let mut case = case_of(&world, &policy, &checkpoints);
-            let failed: BTreeSet<usize> = (0..1 + rng.below(2)).map(|_| rng.below(image.roles.len())).collect();
+            let failed: BTreeSet<usize> = (0..=rng.below(2)).map(|_| rng.below(image.roles.len())).collect();
             for &role in &failed {
                 case.players[role].failed = Some(FailureKind::Worker);
             }
@@ -325,7 +325,7 @@ fn conversations_apart_do_not_concern_each_other() {
     for effort in [Effort::default(), Effort { configurations: 0, visits: 0 }] {
         let table = recovery_table_within(&image, &policy(&image, Mode::Restart, Retention::Volatile), effort);
         for (role, rows) in table.rows.iter().enumerate() {
-            for named in rows.iter().flat_map(|row| row.named()) {
+            for named in rows.iter().flat_map(Row::named) {
                 assert_eq!(named.index() / 2, role / 2);
             }
         }
