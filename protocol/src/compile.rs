@@ -61,8 +61,8 @@ impl Program {
     fn image(&self, global: &Global) -> Result<Image, Diagnostic> {
         let mut machines = Vec::with_capacity(global.roles.len());
         for role in global.role_ids() {
-            let local = minimise(&project(&Presence::of(global, role)));
-            let local = determinise(&local).map_err(|_| too_many_states(self, global, role))?;
+            let local = project(&Presence::of(global, role));
+            let local = determinise(local).map_err(|_| too_many_states(self, global, role))?;
             machines.push(self.machine(global, &minimise(&local)));
         }
         let roles = global.roles.iter().map(|role| self.names.text(role.name).to_owned()).collect();

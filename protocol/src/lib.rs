@@ -8,7 +8,7 @@
 //! * [`history`]: what a role has done so far, as a path of its machine.
 //! * [`recovery`]: recovery modes, failures, the recovery line and the recovery table.
 
-mod check;
+pub mod check;
 pub mod code;
 mod compile;
 pub mod corpus;

@@ -8,8 +8,6 @@ pub(super) mod faults;
 pub(super) mod scc;
 mod store;
 
-use std::collections::HashMap;
-
 use crate::global::{Feature, Global, MessageId, Role};
 use crate::local::{ActKind, Local, LocalState, Move};
 
@@ -18,17 +16,17 @@ pub(super) struct System<'a> {
     machines: Vec<&'a Local>,
     members: Vec<Role>,
     /// Place of each role among the members.
-    places: HashMap<Role, usize>,
+    places: Vec<usize>,
     channels: Vec<(usize, usize)>,
-    channel_index: HashMap<(usize, usize), usize>,
-    /// Messages as they stand in channels: index + 1.
-    messages: Vec<MessageId>,
-    message_index: HashMap<MessageId, u32>,
+    /// Channel from member to member, at `from * members + to`; `usize::MAX` where there is none.
+    channel_index: Vec<usize>,
     /// Connections are explicit: configurations hold them, and no order of events is left out.
     connections: bool,
     starts_connected: bool,
     /// Per member and state: whether a loop of the machine enters there.
     loop_heads: Vec<Vec<bool>>,
+    /// Per member and state: whether a loop of the machine passes there.
+    in_loops: Vec<Vec<bool>>,
 }
 
 /// One configuration of a [`System`].
@@ -38,6 +36,8 @@ pub(super) type Config = Vec<u32>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Actor {
     pub(super) member: usize,
+    /// With whom.
+    pub(super) peer: usize,
     pub(super) freed: Option<usize>,
     /// The second member of a step that two take together.
     pub(super) partner: Option<usize>,
@@ -46,16 +46,18 @@ pub(super) struct Actor {
 impl<'a> System<'a> {
     /// The system of `members`, whose machines are at the same places.
     pub(super) fn new(global: &Global, members: Vec<Role>, machines: Vec<&'a Local>) -> Self {
-        let places: HashMap<Role, usize> = members.iter().enumerate().map(|(place, role)| (*role, place)).collect();
+        let mut places = vec![0; global.roles.len()];
+        for (place, role) in members.iter().enumerate() {
+            places[usize::from(*role)] = place;
+        }
         let mut system = System {
+            in_loops: machines.iter().map(|machine| scc::in_loops(machine)).collect(),
             loop_heads: machines.iter().map(|machine| scc::loop_heads(machine)).collect(),
+            channel_index: vec![usize::MAX; members.len() * members.len()],
             machines,
             members,
             places,
             channels: Vec::new(),
-            channel_index: HashMap::new(),
-            messages: Vec::new(),
-            message_index: HashMap::new(),
             connections: global
                 .features
                 .iter()
@@ -69,20 +71,17 @@ impl<'a> System<'a> {
     fn index(&mut self) {
         for (member, machine) in self.machines.iter().enumerate() {
             for step in machine.states.iter().flat_map(|state| &state.moves) {
-                let Some(&peer) = self.places.get(&step.act.peer) else { continue };
+                let peer = self.places[usize::from(step.act.peer)];
                 let channel = match step.act.kind {
                     ActKind::Send => (member, peer),
                     ActKind::Receive => (peer, member),
                     _ => continue,
                 };
-                self.channel_index.entry(channel).or_insert_with(|| {
+                let index = &mut self.channel_index[channel.0 * self.members.len() + channel.1];
+                if *index == usize::MAX {
+                    *index = self.channels.len();
                     self.channels.push(channel);
-                    self.channels.len() - 1
-                });
-                self.message_index.entry(step.act.message).or_insert_with(|| {
-                    self.messages.push(step.act.message);
-                    u32::try_from(self.messages.len()).unwrap_or(u32::MAX)
-                });
+                }
             }
         }
     }
@@ -116,16 +115,15 @@ impl<'a> System<'a> {
 
     /// What a channel holds.
     pub(super) fn slot(&self, config: &[u32], channel: usize) -> Option<MessageId> {
-        let held = config[self.members.len() + channel] as usize;
-        (held > 0).then(|| self.messages[held - 1])
+        MessageId::from_slot(config[self.members.len() + channel])
     }
 
     fn channel(&self, from: usize, to: usize) -> Option<usize> {
-        self.channel_index.get(&(from, to)).copied()
+        Some(self.channel_index[from * self.members.len() + to]).filter(|channel| *channel != usize::MAX)
     }
 
     fn place(&self, role: Role) -> usize {
-        self.places.get(&role).copied().unwrap_or(0)
+        self.places[usize::from(role)]
     }
 
     fn connection(&self, from: usize, to: usize) -> usize {
@@ -195,12 +193,12 @@ impl<'a> System<'a> {
         let peer = self.place(step.act.peer);
         let mut next = config.to_vec();
         next[member] = step.to;
-        let mut actor = Actor { member, freed: None, partner: None };
+        let mut actor = Actor { member, peer, freed: None, partner: None };
         let slots = self.members.len();
         match step.act.kind {
             ActKind::Send => {
                 if let Some(channel) = self.channel(member, peer) {
-                    next[slots + channel] = self.message_index[&step.act.message];
+                    next[slots + channel] = step.act.message.in_slot();
                 }
             }
             ActKind::Receive => {
@@ -235,6 +233,23 @@ impl<'a> System<'a> {
         out.push((next, actor));
     }
 
+    /// Takes the only next event of a member for whom that suffices.
+    fn advance(&self, config: &mut Config, member: usize) -> Actor {
+        let step = self.state(config, member).moves[0];
+        let peer = self.place(step.act.peer);
+        let mut actor = Actor { member, peer, freed: None, partner: None };
+        config[member] = step.to;
+        if step.act.kind == ActKind::Send {
+            if let Some(channel) = self.channel(member, peer) {
+                config[self.members.len() + channel] = step.act.message.in_slot();
+            }
+        } else if let Some(channel) = self.channel(peer, member) {
+            config[self.members.len() + channel] = 0;
+            actor.freed = Some(channel);
+        }
+        actor
+    }
+
     /// Whether it is enough to look at the next events of `member` alone: whatever the others do, these stay possible,
     /// no other event of it becomes so, and the order does not matter (a persistent set).
     fn suffices(&self, config: &[u32], member: usize) -> bool {
@@ -258,5 +273,9 @@ impl<'a> System<'a> {
     /// Whether a configuration must be remembered: some loop of a machine passes through it.
     fn at_loop_head(&self, config: &[u32], actor: Actor) -> bool {
         self.loop_heads[actor.member][config[actor.member] as usize]
+    }
+
+    fn in_loop(&self, config: &[u32], member: usize) -> bool {
+        self.in_loops[member][config[member] as usize]
     }
 }

@@ -16,7 +16,7 @@ use crate::program::Program;
 /// How many states a rewritten machine may have.
 const MAX_STATES: usize = 20_000;
 /// How many configurations of the rewritten system are remembered at most.
-const MAX_CONFIGURATIONS: usize = 300_000;
+const MAX_CONFIGURATIONS: usize = 100_000;
 
 /// Reports roles that starve, and messages that are never received, in the worst case.
 pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {

@@ -12,6 +12,16 @@ pub(crate) struct MessageId(u32);
 impl MessageId {
     /// For events that carry no message.
     pub(crate) const NONE: MessageId = MessageId(u32::MAX);
+
+    /// As a number other than 0, which stands for no message.
+    pub(crate) fn in_slot(self) -> u32 {
+        self.0 + 1
+    }
+
+    /// Back from [`MessageId::in_slot`].
+    pub(crate) fn from_slot(slot: u32) -> Option<MessageId> {
+        slot.checked_sub(1).map(MessageId)
+    }
 }
 
 /// What makes two payload types the same.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::minimise::minimise;
 use super::{Act, Local, LocalState, Move};
 
 /// How many states a determinised machine may have.
@@ -12,12 +13,14 @@ pub(crate) const MAX_STATES: usize = 1_000_000;
 pub(crate) struct TooManyStates;
 
 /// A machine in which no state has two moves of the same act, with the same traces. Numbers are united.
-pub(crate) fn determinise(machine: &Local) -> Result<Local, TooManyStates> {
+pub(crate) fn determinise(machine: Local) -> Result<Local, TooManyStates> {
     let deterministic =
         machine.states.iter().all(|state| state.moves.windows(2).all(|pair| pair[0].act != pair[1].act));
     if deterministic {
-        return Ok(machine.clone());
+        return Ok(machine);
     }
+    // Fewer states make fewer sets of them.
+    let machine = minimise(&machine);
     let mut subsets: HashMap<Vec<u32>, u32> = HashMap::new();
     let mut order = vec![vec![machine.initial]];
     subsets.insert(order[0].clone(), 0);

@@ -10,8 +10,42 @@ use super::{Act, Local, LocalState, Move};
 
 /// Merges the states that behave alike. The first state of a class gives the order, numbers are united.
 pub(crate) fn minimise(machine: &Local) -> Local {
-    let classes = Refinement::new(machine).run();
+    let classes = without_loops(machine).unwrap_or_else(|| Refinement::new(machine).run());
     quotient(machine, &classes)
+}
+
+/// The classes of a machine without loops, from its ends backwards; `None` if there is a loop.
+fn without_loops(machine: &Local) -> Option<Vec<u32>> {
+    let mut waiting: Vec<usize> = machine.states.iter().map(|state| state.moves.len()).collect();
+    let mut before: Vec<Vec<u32>> = vec![Vec::new(); machine.states.len()];
+    for (from, state) in machine.states.iter().enumerate() {
+        state.moves.iter().for_each(|step| before[step.to as usize].push(narrow(from)));
+    }
+    let mut ready: Vec<usize> = (0..waiting.len()).filter(|state| waiting[*state] == 0).collect();
+    let mut classes = vec![u32::MAX; machine.states.len()];
+    let mut known: HashMap<Signature, u32> = HashMap::new();
+    let mut settled = 0;
+    while let Some(state) = ready.pop() {
+        let signature = signature(machine, &classes, state);
+        let fresh = narrow(known.len());
+        classes[state] = *known.entry(signature).or_insert(fresh);
+        settled += 1;
+        for &from in &before[state] {
+            waiting[from as usize] -= 1;
+            if waiting[from as usize] == 0 {
+                ready.push(from as usize);
+            }
+        }
+    }
+    (settled == machine.states.len()).then_some(classes)
+}
+
+fn signature(machine: &Local, classes: &[u32], state: usize) -> Signature {
+    let mut signature: Signature =
+        machine.states[state].moves.iter().map(|step| (step.act, classes[step.to as usize])).collect();
+    signature.sort_unstable();
+    signature.dedup();
+    signature
 }
 
 struct Refinement<'a> {
@@ -117,14 +151,7 @@ impl<'a> Refinement<'a> {
     }
 
     fn signature(&self, state: u32) -> Signature {
-        let mut signature: Signature = self.machine.states[state as usize]
-            .moves
-            .iter()
-            .map(|step| (step.act, self.class[step.to as usize]))
-            .collect();
-        signature.sort_unstable();
-        signature.dedup();
-        signature
+        signature(self.machine, &self.class, state as usize)
     }
 
     /// Gives every group but one a class of its own. A group without states stands for those that stay.

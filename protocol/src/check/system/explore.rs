@@ -43,15 +43,14 @@ pub(in crate::check) fn explore(system: &System<'_>, bound: usize) -> Explored {
     let mut explorer = Explorer {
         system,
         store: Store::new(initial.len()),
-        edges: Vec::new(),
-        looked_at: Vec::new(),
+        nodes: Vec::new(),
         todo: Vec::new(),
         faults: Faults::default(),
         ends: Vec::new(),
         bound,
     };
     explorer.faults.look(system, &initial);
-    explorer.remember(&initial);
+    explorer.remember(&initial, None);
     let bounded = !explorer.run();
     let traps = if bounded { Vec::new() } else { explorer.traps() };
     Explored { faults: explorer.faults.into_found(), ends: explorer.ends, traps, bounded }
@@ -60,6 +59,8 @@ pub(in crate::check) fn explore(system: &System<'_>, bound: usize) -> Explored {
 /// Whose next events are taken in a configuration.
 #[derive(Clone, Copy, Debug)]
 enum LookedAt {
+    /// Still to be found: one member if that suffices.
+    Fewest,
     One(usize),
     All,
 }
@@ -67,26 +68,30 @@ enum LookedAt {
 struct Explorer<'a> {
     system: &'a System<'a>,
     store: Store,
-    /// Successors of each remembered configuration.
-    edges: Vec<Vec<u32>>,
-    /// Whose events gave these.
-    looked_at: Vec<LookedAt>,
-    /// Configurations to expand, and whether all members are to be looked at.
-    todo: Vec<(u32, bool)>,
+    /// Per remembered configuration: where it leads, whose events gave that, and who led to it first.
+    nodes: Vec<Node>,
+    todo: Vec<(u32, LookedAt)>,
     faults: Faults,
     ends: Vec<Config>,
     bound: usize,
+}
+
+#[derive(Default)]
+struct Node {
+    successors: Vec<u32>,
+    looked_at: Vec<LookedAt>,
+    led_to_by: Option<Actor>,
 }
 
 impl Explorer<'_> {
     /// Explores until nothing is left and no member is ignored. `false` if the bound was met.
     fn run(&mut self) -> bool {
         loop {
-            while let Some((number, all)) = self.todo.pop() {
+            while let Some((number, members)) = self.todo.pop() {
                 if self.store.len() > self.bound {
                     return false;
                 }
-                self.expand(number, all);
+                self.expand(number, members);
             }
             for component in self.never_left() {
                 self.include_ignored(&component);
@@ -97,52 +102,46 @@ impl Explorer<'_> {
         }
     }
 
-    fn remember(&mut self, config: &[u32]) -> u32 {
+    fn remember(&mut self, config: &[u32], by: Option<Actor>) -> u32 {
         let (number, new) = self.store.insert(config);
         if new {
-            self.edges.push(Vec::new());
-            self.looked_at.push(LookedAt::All);
-            self.todo.push((number, false));
+            self.nodes.push(Node { led_to_by: by, ..Node::default() });
+            self.todo.push((number, LookedAt::Fewest));
         }
         number
     }
 
-    fn expand(&mut self, number: u32, all: bool) {
+    fn expand(&mut self, number: u32, members: LookedAt) {
         let config = self.store.row(number).to_vec();
-        let (looked_at, ends) =
-            if all { (LookedAt::All, self.ends_of(&config, LookedAt::All)) } else { self.fewest(&config) };
+        let members = match members {
+            LookedAt::Fewest => {
+                let by = self.nodes[number as usize].led_to_by;
+                order(self.system, by)
+                    .find(|member| self.system.suffices(&config, *member))
+                    .map_or(LookedAt::All, LookedAt::One)
+            }
+            other => other,
+        };
+        let faults = &mut self.faults;
+        let ends = follow_all(self.system, &config, members, &mut |config, actor| {
+            faults.look_after(self.system, config, actor);
+        });
         if ends.is_empty() {
             self.ends.push(config);
         }
-        let targets = ends.iter().map(|end| self.remember(end)).collect();
-        self.edges[number as usize] = targets;
-        self.looked_at[number as usize] = looked_at;
-    }
-
-    /// One member if that suffices, one that leads to something new if there is: so loops of some do not hide others.
-    fn fewest(&mut self, config: &[u32]) -> (LookedAt, Vec<Config>) {
-        let mut first = None;
-        for member in 0..self.system.members().len() {
-            if !self.system.suffices(config, member) {
-                continue;
+        for (end, by) in ends {
+            let target = self.remember(&end, Some(by));
+            let node = &mut self.nodes[number as usize];
+            if !node.successors.contains(&target) {
+                node.successors.push(target);
             }
-            let ends = self.ends_of(config, LookedAt::One(member));
-            if ends.iter().any(|end| self.store.find(end).is_none()) {
-                return (LookedAt::One(member), ends);
-            }
-            first.get_or_insert((LookedAt::One(member), ends));
         }
-        first.unwrap_or_else(|| (LookedAt::All, self.ends_of(config, LookedAt::All)))
-    }
-
-    fn ends_of(&mut self, config: &[u32], members: LookedAt) -> Vec<Config> {
-        let faults = &mut self.faults;
-        follow_all(self.system, config, members, &mut |config, _| faults.look(self.system, config))
+        self.nodes[number as usize].looked_at.push(members);
     }
 
     /// Components with an edge inside and none to the outside.
     fn never_left(&self) -> Vec<Vec<u32>> {
-        let components = scc::components(self.store.len(), |node| self.edges[node].iter().copied());
+        let components = scc::components(self.store.len(), |node| self.nodes[node].successors.iter().copied());
         let mut of = vec![0u32; self.store.len()];
         for (index, component) in components.iter().enumerate() {
             for &node in component {
@@ -150,7 +149,8 @@ impl Explorer<'_> {
             }
         }
         let stays = |component: &Vec<u32>| {
-            let mut edges = component.iter().flat_map(|node| self.edges[*node as usize].iter().map(|to| (*node, *to)));
+            let mut edges =
+                component.iter().flat_map(|node| self.nodes[*node as usize].successors.iter().map(|to| (*node, *to)));
             let mut any = false;
             edges.all(|(from, to)| {
                 any = true;
@@ -160,23 +160,25 @@ impl Explorer<'_> {
         components.into_iter().filter(stays).collect()
     }
 
-    /// Looks at all members in one configuration of a component in which some member can act and does not.
+    /// Looks also at a member that can act in a component and does not.
     ///
-    /// A member that does not act can do so everywhere in the component or nowhere, so one configuration tells.
+    /// It can do so everywhere in the component or nowhere, so one configuration tells.
     fn include_ignored(&mut self, component: &[u32]) {
         let (acts, _) = self.activity(component);
         let config = self.store.row(component[0]).to_vec();
         let mut steps = Vec::new();
         for member in (0..acts.len()).filter(|member| !acts[*member]) {
             self.system.steps_of(&config, member, &mut steps);
-        }
-        if !steps.is_empty() {
-            self.todo.push((component[0], true));
+            if !steps.is_empty() {
+                let enough = self.system.suffices(&config, member);
+                self.todo.push((component[0], if enough { LookedAt::One(member) } else { LookedAt::All }));
+                return;
+            }
         }
     }
 
     /// Which members act in a component, and which channels are empty at some point of it.
-    fn activity(&mut self, component: &[u32]) -> (Vec<bool>, Vec<bool>) {
+    fn activity(&self, component: &[u32]) -> (Vec<bool>, Vec<bool>) {
         let channels = self.system.channels().len();
         let mut acts = vec![false; self.system.members().len()];
         let mut emptied = vec![false; channels];
@@ -185,16 +187,18 @@ impl Explorer<'_> {
             for (channel, emptied) in emptied.iter_mut().enumerate() {
                 *emptied |= self.system.slot(&config, channel).is_none();
             }
-            follow_all(self.system, &config, self.looked_at[number as usize], &mut |_, actor| {
-                acts[actor.member] = true;
-                actor.partner.into_iter().for_each(|partner| acts[partner] = true);
-                actor.freed.into_iter().for_each(|channel| emptied[channel] = true);
-            });
+            for &members in &self.nodes[number as usize].looked_at {
+                follow_all(self.system, &config, members, &mut |_, actor| {
+                    acts[actor.member] = true;
+                    actor.partner.into_iter().for_each(|partner| acts[partner] = true);
+                    actor.freed.into_iter().for_each(|channel| emptied[channel] = true);
+                });
+            }
         }
         (acts, emptied)
     }
 
-    fn traps(&mut self) -> Vec<Trap> {
+    fn traps(&self) -> Vec<Trap> {
         let components = self.never_left();
         let mut traps = Vec::new();
         for component in components {
@@ -205,47 +209,56 @@ impl Explorer<'_> {
     }
 }
 
-/// Where the steps from a configuration lead, single ways followed to their end. `log` sees each configuration passed.
+/// Where the steps from a configuration lead, single ways followed to their end, with the last actor of each.
+///
+/// `log` sees each configuration passed.
 fn follow_all(
     system: &System<'_>,
     config: &[u32],
     members: LookedAt,
     log: &mut dyn FnMut(&[u32], Actor),
-) -> Vec<Config> {
+) -> Vec<(Config, Actor)> {
     let mut steps = Vec::new();
     match members {
         LookedAt::One(member) => system.steps_of(config, member, &mut steps),
-        LookedAt::All => (0..system.members().len()).for_each(|member| system.steps_of(config, member, &mut steps)),
+        LookedAt::Fewest | LookedAt::All => {
+            (0..system.members().len()).for_each(|member| system.steps_of(config, member, &mut steps));
+        }
     }
-    let mut ends: Vec<Config> = steps.into_iter().map(|(config, actor)| follow(system, config, actor, log)).collect();
-    ends.sort_unstable();
-    ends.dedup();
+    let mut ends: Vec<(Config, Actor)> = Vec::with_capacity(steps.len());
+    for (config, actor) in steps {
+        ends.push(follow(system, config, actor, log));
+    }
     ends
 }
 
 /// Goes on while there is one way only and no loop begins.
-fn follow(system: &System<'_>, config: Config, actor: Actor, log: &mut dyn FnMut(&[u32], Actor)) -> Config {
-    let (mut config, mut actor) = (config, actor);
-    let mut steps = Vec::new();
+fn follow(
+    system: &System<'_>,
+    mut config: Config,
+    mut actor: Actor,
+    log: &mut dyn FnMut(&[u32], Actor),
+) -> (Config, Actor) {
     loop {
         log(&config, actor);
         if system.at_loop_head(&config, actor) {
-            return config;
+            return (config, actor);
         }
-        let Some(member) = only_way(system, &config, actor) else { return config };
-        steps.clear();
-        system.steps_of(&config, member, &mut steps);
-        match steps.pop() {
-            Some(step) if steps.is_empty() => (config, actor) = step,
-            _ => return config,
-        }
+        // Others that go round a loop are left for later: they would be met again and again.
+        let single = |member: &usize| {
+            let nearby = *member == actor.member || *member == actor.peer;
+            system.state(&config, *member).moves.len() == 1
+                && (nearby || !system.in_loop(&config, *member))
+                && system.suffices(&config, *member)
+        };
+        let Some(member) = order(system, Some(actor)).find(single) else { return (config, actor) };
+        actor = system.advance(&mut config, member);
     }
 }
 
-/// A member whose single next event suffices, sought first around the one that just acted.
-fn only_way(system: &System<'_>, config: &[u32], last: Actor) -> Option<usize> {
-    let members = system.members().len();
-    (0..members)
-        .map(|offset| (last.member + offset) % members)
-        .find(|member| system.state(config, *member).moves.len() == 1 && system.suffices(config, *member))
+/// The members, those of the conversation that is going on first: so conversations are explored one after another, not
+/// in all their interleavings.
+fn order(system: &System<'_>, last: Option<Actor>) -> impl Iterator<Item = usize> + use<> {
+    let first = last.into_iter().flat_map(|actor| [actor.member, actor.peer]);
+    first.chain(0..system.members().len())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::System;
+use super::{Actor, System};
 use crate::global::MessageId;
 use crate::local::ActKind;
 
@@ -28,18 +28,29 @@ impl Faults {
     /// Looks for faults in a configuration.
     pub(super) fn look(&mut self, system: &System<'_>, config: &[u32]) {
         for member in 0..system.members().len() {
-            if let Some(fault) = stuck(system, config, member) {
-                self.note(fault);
-            }
+            self.look_at(system, config, member);
         }
-        for (channel, &(from, member)) in system.channels().iter().enumerate() {
-            let Some(message) = system.slot(config, channel) else { continue };
+    }
+
+    /// Looks for the faults that a step may have brought.
+    pub(super) fn look_after(&mut self, system: &System<'_>, config: &[u32], actor: Actor) {
+        self.look_at(system, config, actor.member);
+        self.look_at(system, config, actor.peer);
+    }
+
+    fn look_at(&mut self, system: &System<'_>, config: &[u32], member: usize) {
+        if let Some(fault) = stuck(system, config, member) {
+            self.note(fault);
+        }
+        for from in 0..system.members().len() {
+            let held = system.channel(from, member).and_then(|channel| system.slot(config, channel));
+            let Some(message) = held else { continue };
             let done = system.state(config, member).moves.is_empty();
             if done || !system.connected(config, member, from) {
                 self.note(Fault::Orphan { member, from, message });
             }
         }
-        self.deadlocks(system, config);
+        self.deadlock(system, config, member);
     }
 
     pub(super) fn into_found(self) -> Vec<Fault> {
@@ -52,37 +63,21 @@ impl Faults {
         }
     }
 
-    fn deadlocks(&mut self, system: &System<'_>, config: &[u32]) {
-        let members = system.members().len();
-        let mut cleared = vec![false; members];
-        for member in 0..members {
-            if cleared[member] {
-                continue;
-            }
-            let mut circle = vec![member];
-            let mut next = 0;
-            let mut closed = true;
-            while next < circle.len() {
-                let Some(peers) = waits_for(system, config, circle[next]) else {
-                    closed = false;
-                    break;
-                };
-                for peer in peers {
-                    if !circle.contains(&peer) {
-                        circle.push(peer);
-                    }
+    /// A circle of waiting that `member` is in, or leads to.
+    fn deadlock(&mut self, system: &System<'_>, config: &[u32], member: usize) {
+        let mut circle = vec![member];
+        let mut next = 0;
+        while next < circle.len() {
+            let Some(peers) = waits_for(system, config, circle[next]) else { return };
+            for peer in peers {
+                if !circle.contains(&peer) {
+                    circle.push(peer);
                 }
-                next += 1;
             }
-            if !closed {
-                // Whoever leads to a member that can go on does not wait in a circle.
-                cleared[member] = true;
-                continue;
-            }
-            circle.iter().for_each(|member| cleared[*member] = true);
-            circle.sort_unstable();
-            self.note(Fault::Deadlock { waiting: circle.into_iter().map(|member| (member, config[member])).collect() });
+            next += 1;
         }
+        circle.sort_unstable();
+        self.note(Fault::Deadlock { waiting: circle.into_iter().map(|member| (member, config[member])).collect() });
     }
 }
 

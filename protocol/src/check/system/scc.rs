@@ -113,3 +113,14 @@ pub(super) fn loop_heads(machine: &Local) -> Vec<bool> {
     }
     heads
 }
+
+/// The states of a machine that some loop passes.
+pub(super) fn in_loops(machine: &Local) -> Vec<bool> {
+    let mut looping = vec![false; machine.states.len()];
+    let successors = |state: usize| machine.states[state].moves.iter().map(|step| step.to);
+    for component in components(machine.states.len(), successors) {
+        let alone = component.len() == 1 && !successors(component[0] as usize).any(|to| to == component[0]);
+        component.iter().for_each(|state| looping[*state as usize] = !alone);
+    }
+    looping
+}
