@@ -1,1 +1,44 @@
-//! placeholder
+//! A node of the cluster: consensus, the replicated state machine, and the gRPC services on top.
+//!
+//! [`start`] runs a node on a listener and a data folder. Crash-only: a node that is killed at any moment is started
+//! again with the same arguments and goes on.
+//!
+//! Inside
+//! * `raft`: the consensus; the only module that knows the library;
+//! * `storage`: durable bytes, one writer, one sync for many writes;
+//! * `replica`: the applied state; `hub`: agents that are attached here; `leader`, `leases`: what only the leader does;
+//! * `services`: gRPC.
+
+pub mod clock;
+pub mod config;
+mod connector;
+mod error;
+mod hub;
+mod identity;
+mod leader;
+mod leases;
+mod raft;
+mod replica;
+mod services;
+mod start;
+mod storage;
+
+pub use config::{Compaction, NodeConfig, Seams, Timings};
+pub use connector::Connector;
+pub use error::{NodeFailure, StartError};
+pub use raft::runtime::seed_thread;
+pub use rekindle_statemachine::ids::NodeId;
+pub use start::{RunningNode, start, start_with};
+pub use storage::writer::WriterMode;
+pub use storage::{Disk, Durability, Op, Table};
+
+/// Makes a panic in any task or thread end the process, after it was reported.
+///
+/// A node whose tasks die one by one would keep its connections and answer nobody.
+pub fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
+}

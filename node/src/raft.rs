@@ -1,0 +1,31 @@
+//! Consensus: the only place that knows which library does it.
+//!
+//! * [`consensus`]: the handle that the rest of the node holds: propose, confirm, watch who leads.
+//! * [`log_store`], [`state_store`], [`snapshots`]: openraft's storage on the [`Disk`](crate::storage::Disk).
+//! * [`network`], [`service`]: openraft's network on gRPC, the two ends of it.
+//! * [`types`], [`runtime`]: openraft's parameters.
+
+pub(crate) mod consensus;
+mod log_store;
+mod network;
+pub(crate) mod runtime;
+mod service;
+mod snapshots;
+mod state_store;
+mod types;
+
+#[cfg(test)]
+mod suite;
+
+use tonic::metadata::errors::InvalidMetadataValue;
+use tonic::metadata::{Ascii, MetadataValue};
+
+/// Metadata of every call between nodes: for whom it is.
+const ADDRESSEE: &str = "rekindle-node";
+/// Of one message between nodes: an append with its entries, or a chunk of a snapshot.
+const MESSAGE_LIMIT: usize = 32 << 20;
+
+/// Names a node in calls between nodes.
+fn addressee(cluster: &str, id: u64) -> Result<MetadataValue<Ascii>, InvalidMetadataValue> {
+    MetadataValue::try_from(format!("{cluster}/{id}"))
+}

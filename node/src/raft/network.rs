@@ -1,0 +1,321 @@
+//! The way to the other nodes.
+//!
+//! Invariants
+//! * every call has a deadline, a stream one for each answer it waits for: openraft sets none for streams;
+//! * heartbeats and snapshots have connections of their own, so that neither waits behind the log;
+//! * a call names the node that it is meant for, which refuses it if it is another one.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, Either, select};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RPCTypes,
+    RaftNetworkFactory,
+};
+use openraft::raft::{
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{BasicNode, OptionalSend};
+use rekindle_proto::payload;
+use rekindle_proto::v1::raft_client::RaftClient;
+use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::types::{Snapshot, TypeConfig, Vote};
+use super::{ADDRESSEE, MESSAGE_LIMIT, addressee};
+use crate::config::Timings;
+use crate::connector::Connector;
+
+const KEEP_ALIVE: Duration = Duration::from_millis(500);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+const CHUNK: usize = 1 << 20;
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(200);
+
+type Error = RPCError<TypeConfig>;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Purpose {
+    Log,
+    Heartbeat,
+    Snapshot,
+}
+
+/// Makes connections and keeps them.
+pub(crate) struct Network {
+    id: u64,
+    cluster: String,
+    timings: Timings,
+    connector: Arc<dyn Connector>,
+    channels: HashMap<(u64, String, Purpose), Channel>,
+}
+
+/// One node, for one purpose.
+pub(crate) struct Peer {
+    id: u64,
+    target: u64,
+    timings: Timings,
+    /// An endpoint that cannot be parsed is unreachable, with this reason.
+    client: Result<RaftClient<InterceptedService<Channel, Addressed>>, String>,
+}
+
+/// Writes the addressee on every call.
+#[derive(Clone)]
+pub(crate) struct Addressed(MetadataValue<Ascii>);
+
+impl Interceptor for Addressed {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(ADDRESSEE, self.0.clone());
+        Ok(request)
+    }
+}
+
+impl Network {
+    pub(crate) fn new(id: u64, cluster: String, timings: Timings, connector: Arc<dyn Connector>) -> Self {
+        Network { id, cluster, timings, connector, channels: HashMap::new() }
+    }
+
+    fn peer(&mut self, target: u64, node: &BasicNode, purpose: Purpose) -> Peer {
+        let client = self.channel(target, &node.addr, purpose).and_then(|channel| {
+            let to = addressee(&self.cluster, target).map_err(|error| error.to_string())?;
+            let client = RaftClient::with_interceptor(channel, Addressed(to));
+            Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
+        });
+        Peer { id: self.id, target, timings: self.timings, client }
+    }
+
+    fn channel(&mut self, target: u64, endpoint: &str, purpose: Purpose) -> Result<Channel, String> {
+        let key = (target, endpoint.to_owned(), purpose);
+        if let Some(channel) = self.channels.get(&key) {
+            return Ok(channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))
+            .map_err(|error| format!("`{endpoint}` is no endpoint: {error}"))?
+            .connect_timeout(self.timings.election_min)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        let channel = self.connector.connect(endpoint);
+        self.channels.insert(key, channel.clone());
+        Ok(channel)
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        self.peer(target, node, Purpose::Log)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        self.peer(target, node, Purpose::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        self.peer(target, node, Purpose::Snapshot)
+    }
+}
+
+impl Peer {
+    fn client(&self) -> Result<RaftClient<InterceptedService<Channel, Addressed>>, Error> {
+        self.client.clone().map_err(|reason| RPCError::Unreachable(Unreachable::from_string(reason)))
+    }
+
+    /// A call with one answer.
+    async fn unary<Q, R, F>(
+        &self,
+        what: RPCTypes,
+        question: &Q,
+        option: &RPCOption,
+        call: impl FnOnce(RaftClient<InterceptedService<Channel, Addressed>>, RaftMessage) -> F,
+    ) -> Result<R, Error>
+    where
+        Q: Serialize,
+        R: DeserializeOwned,
+        F: Future<Output = Result<Response<RaftMessage>, Status>>,
+    {
+        let answer = timeout(option.hard_ttl(), call(self.client()?, message(question))).await;
+        let answer = answer.map_err(|_| self.late(what, option.hard_ttl()))?.map_err(|status| failed(&status))?;
+        read(answer.get_ref())
+    }
+
+    fn late(&self, action: RPCTypes, timeout: Duration) -> Error {
+        RPCError::Timeout(Timeout { action, id: self.id, target: self.target, timeout })
+    }
+
+    async fn open_stream<S>(&self, input: S, option: &RPCOption) -> Result<Answers<'_>, Error>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        let requests = input.map(move |request| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            message(&request)
+        });
+        let mut client = self.client()?;
+        let patience = option.hard_ttl().max(self.timings.election_min);
+        let answers = timeout(patience, client.append_entries(requests))
+            .await
+            .map_err(|_| self.late(RPCTypes::AppendEntries, patience))?
+            .map_err(|status| failed(&status))?;
+        Ok(Answers { peer: self, sent, received: 0, stream: answers.into_inner() })
+    }
+}
+
+/// Answers of one replication stream.
+struct Answers<'a> {
+    peer: &'a Peer,
+    sent: Arc<AtomicU64>,
+    received: u64,
+    stream: Streaming<RaftMessage>,
+}
+
+impl Answers<'_> {
+    /// The next answer; late only while a request waits for one.
+    async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, Error>> {
+        let patience = self.peer.timings.replication_timeout;
+        loop {
+            match timeout(patience, self.stream.message()).await {
+                Ok(Ok(Some(answer))) => {
+                    self.received += 1;
+                    return Some(read(&answer));
+                }
+                Ok(Ok(None)) => return None,
+                Ok(Err(status)) => return Some(Err(failed(&status))),
+                Err(_) if self.sent.load(Ordering::Relaxed) <= self.received => {}
+                Err(_) => return Some(Err(self.peer.late(RPCTypes::AppendEntries, patience))),
+            }
+        }
+    }
+}
+
+impl NetStreamAppend<TypeConfig> for Peer {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Error>>, Error>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let answers = self.open_stream(input, &option).await?;
+            // Nothing comes after an error.
+            let stream = stream::unfold(Some(answers), |answers| async {
+                let mut answers = answers?;
+                let answer = answers.next().await?;
+                let next = answer.is_ok().then_some(answers);
+                Some((answer, next))
+            });
+            Ok(stream.boxed())
+        })
+    }
+}
+
+impl NetVote<TypeConfig> for Peer {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Error> {
+        let call = |mut client: RaftClient<_>, message| async move { client.vote(message).await };
+        self.unary(RPCTypes::Vote, &request, &option, call).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Error> {
+        let call = |mut client: RaftClient<_>, message| async move { client.pre_vote(message).await };
+        self.unary(RPCTypes::Vote, &request, &option, call).await
+    }
+}
+
+impl NetTransferLeader<TypeConfig> for Peer {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Error> {
+        let call = |mut client: RaftClient<_>, message| async move { client.transfer_leader(message).await };
+        self.unary(RPCTypes::TransferLeader, &request, &option, call).await
+    }
+}
+
+impl NetSnapshot<TypeConfig> for Peer {
+    type SnapshotData = Bytes;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let header = Bytes::from(payload::encode(&(vote, &snapshot.meta)));
+        let data = snapshot.snapshot;
+        let first = SnapshotChunk { header, data: data.slice(..data.len().min(CHUNK)) };
+        let rest = (CHUNK..data.len()).step_by(CHUNK).map(move |start| SnapshotChunk {
+            header: Bytes::new(),
+            data: data.slice(start..data.len().min(start + CHUNK)),
+        });
+        let mut client = self.client()?;
+        let sending = async { client.install_snapshot(stream::iter(std::iter::once(first).chain(rest))).await };
+        let sending = timeout(option.hard_ttl(), sending);
+        let answer = match select(pin!(sending), pin!(cancel)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((closed, _)) => return Err(closed.into()),
+        };
+        let answer = answer
+            .map_err(|_| self.late(RPCTypes::InstallSnapshot, option.hard_ttl()))?
+            .map_err(|status| failed(&status))?;
+        Ok(read(answer.get_ref())?)
+    }
+}
+
+impl NetBackoff<TypeConfig> for Peer {
+    fn backoff(&self) -> Option<Backoff> {
+        let waits = std::iter::successors(Some(FIRST_BACKOFF), |wait| Some((*wait * 2).min(LONGEST_BACKOFF)));
+        Some(Backoff::new(waits))
+    }
+}
+
+fn message<T: Serialize>(value: &T) -> RaftMessage {
+    RaftMessage { payload: payload::encode(value).into() }
+}
+
+fn read<T: DeserializeOwned>(message: &RaftMessage) -> Result<T, Error> {
+    payload::decode("answer of a node", &message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+}
+
+/// A node that is not there, or that is another one, is not asked again at once.
+fn failed(status: &Status) -> Error {
+    match status.code() {
+        Code::Unavailable | Code::FailedPrecondition | Code::Unimplemented => {
+            RPCError::Unreachable(Unreachable::new(status))
+        }
+        _ => RPCError::Network(NetworkError::new(status)),
+    }
+}

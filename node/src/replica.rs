@@ -1,0 +1,63 @@
+//! The applied state, shared by those who read it.
+//!
+//! Invariant: the lock is held for the length of one entry or one look, never across an await.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use rekindle_statemachine::StateMachine;
+use rekindle_statemachine::command::{Entry, Reply};
+use tokio::sync::watch;
+
+use crate::hub::Hub;
+
+/// The state machine, how far it is, and who is to hear of its effects.
+pub(crate) struct Replica {
+    state: RwLock<StateMachine>,
+    applied: watch::Sender<u64>,
+    hub: Arc<Hub>,
+}
+
+impl Replica {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Replica { state: RwLock::default(), applied: watch::Sender::new(0), hub }
+    }
+
+    /// The state as of now.
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, StateMachine> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state together with the index of the last entry that is in it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&StateMachine, u64) -> T) -> T {
+        let state = self.state();
+        look(&state, *self.applied.borrow())
+    }
+
+    /// Index of the last applied entry; changes together with the state.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Applies an entry and hands its effects to the agents that are attached here: on a follower, none.
+    pub(crate) fn apply(&self, index: u64, entry: &Entry) -> Reply {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let applied = state.apply(entry);
+        // Still under the lock: an agent that attaches sees either the effect or the state after it.
+        self.hub.deliver(applied.effects);
+        self.applied.send_replace(index);
+        applied.reply
+    }
+
+    /// Passes over an entry that the state machine does not see.
+    pub(crate) fn pass(&self, index: u64) {
+        let _state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.applied.send_replace(index);
+    }
+
+    /// Replaces the state by that of a snapshot.
+    pub(crate) fn install(&self, index: u64, state: StateMachine) {
+        let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *current = state;
+        self.applied.send_replace(index);
+    }
+}

@@ -1,0 +1,204 @@
+//! Starting a node, and what is left in the hand of who started it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, Stream};
+use rekindle_proto::v1::agents_server::AgentsServer;
+use rekindle_proto::v1::cluster_server::ClusterServer;
+use rekindle_statemachine::ids::NodeId;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use tonic::transport::server::{Connected, TcpIncoming};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::config::{NodeConfig, Seams};
+use crate::error::{NodeFailure, StartError};
+use crate::hub::Hub;
+use crate::identity;
+use crate::leader::Leader;
+use crate::leases::Leases;
+use crate::raft::consensus::{self, Consensus, Engine, Leadership};
+use crate::replica::Replica;
+use crate::services::MESSAGE_LIMIT;
+use crate::services::agents::AgentsService;
+use crate::services::cluster::ClusterService;
+use crate::storage::writer::{Writer, WriterThread};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What may be under way on one connection.
+const STREAMS: u32 = 1024;
+/// How long open calls may take when the node stops.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// A node that runs. Dropping it leaves its tasks to the runtime; [`shutdown`](RunningNode::shutdown) ends them.
+pub struct RunningNode {
+    id: NodeId,
+    address: SocketAddr,
+    stop: CancellationToken,
+    engine: Engine,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    tasks: TaskTracker,
+    writer: WriterThread,
+}
+
+impl fmt::Debug for RunningNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningNode").field("id", &self.id).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Starts a node on a listener that is bound already. Must be called in a tokio runtime.
+///
+/// The first start of all nodes begins the cluster; every later start, after whatever end, goes on from the data folder.
+pub async fn start(config: NodeConfig, listener: std::net::TcpListener) -> Result<RunningNode, StartError> {
+    let address = listener.local_addr().map_err(StartError::Listen)?;
+    listener.set_nonblocking(true).map_err(StartError::Listen)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Listen)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    start_with(config, Seams::default(), address, incoming).await
+}
+
+/// Starts a node in a world of the caller's: another clock, disk, network.
+///
+/// `incoming` are the connections to it, `address` is where they come in.
+pub async fn start_with<IO, E>(
+    config: NodeConfig,
+    seams: Seams,
+    address: SocketAddr,
+    incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
+) -> Result<RunningNode, StartError>
+where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    check(&config)?;
+    let disk = match &seams.disk {
+        Some(disk) => Arc::clone(disk),
+        None => identity::open(&config.data_dir, &config.cluster, config.id)?,
+    };
+    let recovery = |reason: String| StartError::Recovery { id: config.id, reason };
+    let (writer, thread) =
+        Writer::start(Arc::clone(&disk), seams.writer).map_err(|error| recovery(error.to_string()))?;
+    let stop = CancellationToken::new();
+    let hub = Arc::new(Hub::default());
+    let replica = Arc::new(Replica::new(Arc::clone(&hub)));
+    let engine = consensus::start(&config, &seams, disk, writer, Arc::clone(&replica), stop.clone())
+        .await
+        .map_err(|error| recovery(error.to_string()))?;
+    let tasks = TaskTracker::new();
+    let leases = Arc::new(Leases::new(config.lease_ttl));
+    let leader = Leader {
+        consensus: engine.consensus.clone(),
+        replica: Arc::clone(&replica),
+        leases: Arc::clone(&leases),
+        position_timeout: config.position_timeout,
+    };
+    tasks.spawn(stop.clone().run_until_cancelled_owned(leader.run()));
+    let cluster = ClusterService {
+        cluster: config.cluster.clone(),
+        consensus: engine.consensus.clone(),
+        replica: Arc::clone(&replica),
+        stop: stop.clone(),
+    };
+    let agents = AgentsService {
+        consensus: engine.consensus.clone(),
+        replica,
+        hub,
+        leases,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(report_health(engine.consensus.clone(), health)));
+    let router = Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .max_concurrent_streams(STREAMS)
+        .tcp_nodelay(true)
+        .add_service(health_service)
+        .add_service(engine.service.clone())
+        .add_service(ClusterServer::new(cluster).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT));
+    let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
+    tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
+    Ok(RunningNode { id: config.id, address, stop, engine, server, tasks, writer: thread })
+}
+
+fn check(config: &NodeConfig) -> Result<(), StartError> {
+    let wrong = |message: String| Err(StartError::Config(message));
+    if !config.peers.contains_key(&config.id) {
+        return wrong(format!("node {} is not among the peers", config.id));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if config.cluster.is_empty() || config.cluster.len() > 64 || !config.cluster.bytes().all(plain) {
+        return wrong(format!("`{}` is no cluster name: 1 to 64 letters, digits, `.`, `_`, `-`", config.cluster));
+    }
+    if config.lease_ttl.is_zero() {
+        return wrong("a lease must last some time".to_owned());
+    }
+    Ok(())
+}
+
+/// Says that this node serves while it knows of a leader: only then can it answer, or say who can.
+async fn report_health(consensus: Consensus, health: HealthReporter) {
+    let mut leadership = consensus.leadership();
+    loop {
+        let knows = *leadership.borrow_and_update() != Leadership::Unknown;
+        let status = if knows { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status("", status).await;
+        if leadership.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl RunningNode {
+    /// This node.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns when the node cannot go on; the process should exit then.
+    pub async fn failed(&mut self) -> NodeFailure {
+        let reason = tokio::select! {
+            reason = &mut self.engine.failure => reason.unwrap_or_else(|_| "it was stopped".to_owned()),
+            served = &mut self.server => match served {
+                Ok(Ok(())) => "it stopped listening".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            },
+        };
+        NodeFailure { id: self.id, reason }
+    }
+
+    /// Stops, and returns when everything is on disk and the data folder is free again.
+    ///
+    /// Nothing needs it: a node that is killed goes on from the same state.
+    pub async fn shutdown(self) {
+        let RunningNode { stop, engine, mut server, tasks, writer, .. } = self;
+        stop.cancel();
+        if timeout(FAREWELL, &mut server).await.is_err() {
+            server.abort();
+            let _ = server.await;
+        }
+        tasks.close();
+        tasks.wait().await;
+        engine.stop().await;
+        // The writer ends when the last handle on it is gone; what still holds one was told to stop above.
+        let _ = tokio::task::spawn_blocking(move || writer.join()).map(drop).await;
+    }
+}

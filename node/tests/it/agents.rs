@@ -1,0 +1,240 @@
+//! Local supervisors on their stream.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use rekindle_node::NodeConfig;
+use rekindle_proto::client::find_leader;
+use rekindle_proto::v1::agent_message::Kind as Say;
+use rekindle_proto::v1::agents_client::AgentsClient;
+use rekindle_proto::v1::node_message::Kind as Heard;
+use rekindle_proto::v1::session_event::Kind as Event;
+use rekindle_proto::{payload, v1};
+use rekindle_statemachine::command::{Command, Reply};
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::SessionId;
+use rekindle_statemachine::protocol::history::History;
+use rekindle_statemachine::protocol::image::RoleId;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::harness::{Cluster, PATIENCE, ping, session};
+
+/// The agent's end of a stream.
+struct Agent {
+    say: mpsc::Sender<v1::AgentMessage>,
+    hear: Streaming<v1::NodeMessage>,
+}
+
+impl Agent {
+    /// Attaches to whoever leads.
+    async fn attach(cluster: &Cluster, instance: u64) -> Self {
+        loop {
+            let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
+            match Self::attach_to(leader.channel, instance).await {
+                Ok(agent) => return agent,
+                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            }
+        }
+    }
+
+    async fn attach_to(channel: tonic::transport::Channel, instance: u64) -> Result<Self, Status> {
+        let (say, words) = mpsc::channel(16);
+        let hello = v1::Hello { agent: "west".into(), instance, address: "127.0.0.1:9".into() };
+        say.send(v1::AgentMessage { kind: Some(Say::Hello(hello)) }).await.expect("room");
+        let hear = AgentsClient::new(channel).attach(ReceiverStream::new(words)).await?.into_inner();
+        Ok(Agent { say, hear })
+    }
+
+    async fn say(&self, kind: Say) {
+        self.say.send(v1::AgentMessage { kind: Some(kind) }).await.expect("the stream stands");
+    }
+
+    async fn report(&self, id: u8, command: &Command) {
+        let command = payload::encode_command(command);
+        self.say(Say::Command(v1::AgentCommand { request_id: vec![id; 16], command })).await;
+    }
+
+    async fn hear(&mut self) -> Result<Option<Heard>, Status> {
+        let next = tokio::time::timeout(PATIENCE, self.hear.message()).await.expect("a message in time");
+        Ok(next?.map(|message| message.kind.expect("a kind")))
+    }
+
+    async fn granted(&mut self) -> v1::Granted {
+        match self.hear().await {
+            Ok(Some(Heard::Granted(granted))) => granted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn order(&mut self) -> Order {
+        match self.hear().await {
+            Ok(Some(Heard::Order(order))) => payload::decode_order(&order.order).expect("an order"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn reply(&mut self) -> (Vec<u8>, Reply) {
+        match self.hear().await {
+            Ok(Some(Heard::Reply(reply))) => (reply.request_id, payload::decode_reply(&reply.reply).expect("a reply")),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn start_session(cluster: &Cluster) {
+    let client = cluster.client();
+    let protocol = client.register_protocol(ping("Ping")).await.expect("registered");
+    client.start_session(session("s", &protocol)).await.expect("started");
+}
+
+/// Acknowledges a launch of both roles.
+async fn acknowledge(agent: &mut Agent, order: &Order) {
+    let Goal::Restore(restore) = &order.goal else { panic!("{order:?}") };
+    assert_eq!(restore.roles.len(), 2);
+    for (role, ordered) in (0u16..).zip(&restore.roles) {
+        let command = Command::AcknowledgeRestore {
+            session: order.session.clone(),
+            role: RoleId(role),
+            incarnation: ordered.incarnation,
+            recovery: restore.recovery,
+        };
+        agent.report(u8::try_from(role).expect("small"), &command).await;
+    }
+}
+
+fn short_leases(config: NodeConfig) -> NodeConfig {
+    NodeConfig { lease_ttl: Duration::from_millis(300), ..config }
+}
+
+#[tokio::test]
+async fn an_agent_is_given_orders_and_reports() {
+    let cluster = Cluster::start(3, |config| config);
+    let mut agent = Agent::attach(&cluster, 1).await;
+    let granted = agent.granted().await;
+    assert_eq!((granted.number, granted.ttl_ms, granted.outstanding), (0, 3000, 0));
+    start_session(&cluster).await;
+    let launch = agent.order().await;
+    assert_eq!(launch.session, SessionId("s".into()));
+    acknowledge(&mut agent, &launch).await;
+    // Two replies and one order: it runs.
+    let (mut replies, mut running) = (Vec::new(), None);
+    while replies.len() < 2 || running.is_none() {
+        match agent.hear().await.expect("no error") {
+            Some(Heard::Reply(reply)) => replies.push(reply.request_id),
+            Some(Heard::Order(order)) => running = Some(payload::decode_order(&order.order).expect("an order")),
+            other => panic!("{other:?}"),
+        }
+    }
+    replies.sort();
+    assert_eq!(replies, [vec![0; 16], vec![1; 16]]);
+    assert_eq!(running.expect("an order").goal, Goal::Run);
+    agent.say(Say::Renew(v1::Renew { number: 7 })).await;
+    assert_eq!(agent.granted().await.number, 7);
+}
+
+#[tokio::test]
+async fn the_next_leader_gives_every_order_again() {
+    let mut cluster = Cluster::start(3, |config| config);
+    let mut agent = Agent::attach(&cluster, 1).await;
+    agent.granted().await;
+    start_session(&cluster).await;
+    let launch = agent.order().await;
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    while let Ok(Some(_)) = agent.hear().await {}
+    let mut agent = Agent::attach(&cluster, 1).await;
+    assert_eq!(agent.granted().await.outstanding, 1);
+    assert_eq!(agent.order().await, launch, "the same order");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_silent_loses_its_lease() {
+    let cluster = Cluster::start(3, short_leases);
+    let mut agent = Agent::attach(&cluster, 1).await;
+    agent.granted().await;
+    start_session(&cluster).await;
+    agent.order().await;
+    loop {
+        match agent.hear().await.expect("no error") {
+            Some(Heard::Dismissed(_)) => break,
+            Some(Heard::Order(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(agent.hear().await.expect("no error"), None, "and the stream ends");
+    let status = cluster.client().get_status(v1::GetStatusRequest::default()).await.expect("a status");
+    assert!(status.agents.is_empty(), "{status:?}");
+    let mut events = Box::pin(cluster.client().watch_session("s", 0));
+    loop {
+        match events.next().await.expect("an event").expect("no error").kind {
+            Some(Event::RoleFailed(failed)) => {
+                assert_eq!(failed.failed.expect("who").cause, "its local supervisor is gone");
+                break;
+            }
+            Some(_) => {}
+            None => panic!("an event without a kind"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_run_of_an_agent_ends_the_older() {
+    let cluster = Cluster::start(3, |config| config);
+    let mut older = Agent::attach(&cluster, 1).await;
+    older.granted().await;
+    let mut newer = Agent::attach(&cluster, 2).await;
+    newer.granted().await;
+    assert!(matches!(older.hear().await, Ok(Some(Heard::Dismissed(_)))));
+    assert_eq!(older.hear().await.expect("no error"), None);
+}
+
+#[tokio::test]
+async fn agents_may_only_report() {
+    let cluster = Cluster::start(3, |config| config);
+    let mut agent = Agent::attach(&cluster, 1).await;
+    agent.granted().await;
+    agent.report(1, &Command::CancelSession { session: SessionId("s".into()) }).await;
+    let error = agent.hear().await.expect_err("not an agent's business");
+    assert_eq!(error.code(), tonic::Code::InvalidArgument);
+    assert_eq!(error.message(), "an agent may only report about its roles");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_given_again() {
+    let cluster = Cluster::start(3, |config| config);
+    let mut agent = Agent::attach(&cluster, 1).await;
+    agent.granted().await;
+    start_session(&cluster).await;
+    let launch = agent.order().await;
+    let Goal::Restore(restore) = &launch.goal else { panic!("{launch:?}") };
+    let finish = Command::FinishRole {
+        session: launch.session.clone(),
+        role: RoleId(0),
+        incarnation: restore.roles[0].incarnation,
+        history: History::default(),
+    };
+    agent.report(5, &finish).await;
+    let first = agent.reply().await;
+    agent.report(5, &finish).await;
+    assert_eq!(agent.reply().await, first);
+}
+
+#[tokio::test]
+async fn a_follower_sends_agents_to_the_leader() {
+    let cluster = Cluster::start(3, |config| config);
+    let leader = cluster.leader().await;
+    let follower = cluster.follower().await;
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.endpoint(follower)));
+    let channel = endpoint.expect("an endpoint").connect().await.expect("connected");
+    let refused = crate::harness::wait_until("the follower to know the leader", async || {
+        let status = Agent::attach_to(channel.clone(), 1).await.err().expect("it does not lead");
+        match rekindle_proto::status::verdict(&status) {
+            rekindle_proto::status::Verdict::NotLeader { endpoint: Some(endpoint), .. } => Some(endpoint),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(refused, cluster.endpoint(leader));
+}
