@@ -18,7 +18,8 @@ mod restore;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rekindle_protocol::history::History;
-use rekindle_protocol::image::RoleId;
+use rekindle_protocol::image::{Image, RoleId};
+use rekindle_protocol::recovery::explain::because;
 use rekindle_protocol::recovery::line::RecoveryLine;
 use rekindle_protocol::recovery::policy::FailureKind;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,15 @@ impl Recovery {
     pub fn restarts(&self, role: RoleId) -> bool {
         let line = self.line.as_ref().and_then(|line| line.roles.get(role.index()));
         line.is_some_and(|line| line.restarted)
+    }
+
+    /// Why this role stands where the decision puts it, as a clause; `None` before the decision.
+    pub fn because(&self, role: RoleId, image: &Image) -> Option<String> {
+        let line = self.line.as_ref()?.roles.get(role.index())?;
+        if self.widened.contains(&role) && !self.has_failed(role) {
+            return Some("failures became too many, and it may be concerned, so it starts over".to_owned());
+        }
+        Some(because(role, line, image))
     }
 
     /// Frozen roles whose positions are still awaited.

@@ -160,8 +160,7 @@ impl Turn<'_> {
             return None;
         }
         let kind = if role.agent.is_some() { FailureKind::Worker } else { FailureKind::Supervisor };
-        let cause = known.map_or(FailureCause::Unfinished, |failed| failed.cause.clone());
-        let failed = FailedRole { role: id, kind, cause, incarnation: role.incarnation };
+        let failed = FailedRole { role: id, kind, cause: FailureCause::Unfinished, incarnation: role.incarnation };
         Some(Failure { failed, history: role_history(self, id, kind) })
     }
 

@@ -1,0 +1,139 @@
+//! Any order, loss and repetition of orders and reports comes to the same end.
+
+use proptest::prelude::*;
+use rekindle_protocol::image::{Image, RoleId};
+use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::session::{Outcome, Phase};
+
+use crate::images::{TALK, image};
+use crate::world::{Setting, Step, World};
+
+/// Protocols that end: a conversation of five, a chain, two rounds of a ring, and choices in both directions.
+fn protocols() -> Vec<Image> {
+    vec![
+        image("Talk", TALK),
+        image("Chain", "A: B!1\nB: A?1 C!2\nC: B?2 D!3\nD: C?3"),
+        image("Ring", "A: B!1 C?3 B!4 C?6\nB: A?1 C!2 A?4 C!5\nC: B?2 A!3 B?5 A!6"),
+        image(
+            "Shop",
+            "A: B!ask B?offer|none B!take|leave C!paid B!ask B?offer|none\n\
+             B: A?ask A!offer|none A?take|leave A?ask A!offer|none C!bill\n\
+             C: A?paid B?bill",
+        ),
+        image("Burst", "A: B!1 B!2 B!3 C!4 C!5\nB: A?1 A?2 A?3 C!6\nC: A?4 A?5 B?6"),
+    ]
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let mode = prop_oneof![Just(Mode::Restart), Just(Mode::Checkpoint), Just(Mode::Stateless), Just(Mode::Replay)];
+    let modes = prop::collection::vec(mode, 5);
+    let retention = prop_oneof![Just(Retention::Volatile), Just(Retention::Retained)];
+    (0..protocols().len(), modes, retention, 1..4usize).prop_map(|(protocol, mut modes, retention, agents)| {
+        let image = protocols().swap_remove(protocol);
+        modes.truncate(image.roles.len());
+        Setting { image, modes, retention, agents }
+    })
+}
+
+/// Takes steps by choice, with at most so many faults.
+fn wander(world: &mut World, choices: &[u32], mut faults: usize) {
+    for choice in choices {
+        if matches!(world.phase(), Phase::Ended { .. }) {
+            return;
+        }
+        let steps = world.steps(faults > 0);
+        let step = steps[*choice as usize % steps.len()].clone();
+        faults -= usize::from(matches!(step, Step::Crash(_) | Step::Kill(..)));
+        world.take(&step);
+    }
+}
+
+/// Runs the session up to a point where everything is quiet, by choice.
+fn quiet(setting: &Setting, choices: &[u32]) -> World {
+    let mut world = World::new(setting.clone());
+    world.settle_once();
+    world.settle_once();
+    let roles = u32::try_from(setting.image.roles.len()).expect("few roles");
+    for choice in choices {
+        let role = RoleId(u16::try_from(choice % roles).expect("few roles"));
+        let step = match choice / roles % 4 {
+            0 => Step::Save(role),
+            1 => Step::Carry(role, 0),
+            _ => Step::Work(role, 0),
+        };
+        world.take(&step);
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 5_000, ..ProptestConfig::default() })]
+
+    /// Crashes of workers, supervisors and leaders at any moment, over a network that loses, repeats and reorders: every
+    /// resume finds a configuration that a run without failures could have reached, and the session comes to its end.
+    #[test]
+    fn whatever_happens_the_session_ends_well(
+        setting in setting(),
+        choices in prop::collection::vec(any::<u32>(), 0..250),
+        faults in 0..6usize,
+    ) {
+        let mut world = World::new(setting);
+        wander(&mut world, &choices, faults);
+        world.finish();
+        match world.phase() {
+            Phase::Ended { outcome: Outcome::Completed, .. } => {}
+            Phase::Ended { outcome: Outcome::Failed, reason, .. } => {
+                let reason = reason.unwrap_or_default();
+                prop_assert!(reason.contains("restart budget exhausted"), "{}", reason);
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    /// The same failures of the same run come to the same cut, in whatever order and however often their reports, the
+    /// orders and the answers arrive.
+    #[test]
+    fn any_interleaving_ends_in_the_same_cut(
+        setting in setting(),
+        past in prop::collection::vec(any::<u32>(), 0..60),
+        failed in prop::collection::vec(0..5u16, 1..3),
+        choices in prop::collection::vec(any::<u32>(), 0..80),
+    ) {
+        let run = |choices: &[u32]| {
+            let mut world = quiet(&setting, &past);
+            for role in &failed {
+                world.crash(RoleId(role % u16::try_from(setting.image.roles.len()).expect("few roles")));
+            }
+            for choice in choices {
+                let mut steps = world.steps(false);
+                steps.retain(|step| !matches!(step, Step::Work(..) | Step::Save(_)));
+                world.take(&steps[*choice as usize % steps.len()]);
+            }
+            (0..20).for_each(|_| world.settle_once());
+            assert!(matches!(world.phase(), Phase::Running | Phase::Ended { .. }), "{:?}", world.phase());
+            world
+        };
+        prop_assert_eq!(run(&choices).cut(), run(&[]).cut());
+    }
+
+    /// Replaying the log gives the same bytes as a snapshot at any place and the tail after it.
+    #[test]
+    fn replay_equals_snapshot_and_tail(
+        setting in setting(),
+        choices in prop::collection::vec(any::<u32>(), 0..150),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let mut world = World::new(setting);
+        wander(&mut world, &choices, 4);
+        let log = &world.fixture.log;
+        let (head, tail) = log.split_at(place.index(log.len()));
+        let mut whole = rekindle_statemachine::StateMachine::default();
+        head.iter().for_each(|entry| drop(whole.apply(entry)));
+        let mut resumed = rekindle_statemachine::StateMachine::restore(&whole.snapshot()).expect("a snapshot restores");
+        for entry in tail {
+            prop_assert_eq!(whole.apply(entry), resumed.apply(entry));
+        }
+        prop_assert_eq!(whole.snapshot(), resumed.snapshot());
+        prop_assert_eq!(whole.snapshot(), world.fixture.machine.snapshot());
+    }
+}

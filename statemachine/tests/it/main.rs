@@ -1,0 +1,9 @@
+//! Tests of the replicated state machine.
+
+mod fixture;
+mod garbage;
+mod images;
+mod interleavings;
+mod scripts;
+mod trace;
+mod world;

@@ -1,0 +1,552 @@
+//! Local supervisors and workers that do what they are told, over a network that loses, repeats and reorders.
+//!
+//! This is the reference of what orders mean. Messages between workers pass through the outbox of the sender's supervisor
+//! into the store of the receiver's; floors and counters are applied as `docs/recovery.md` defines them. Whenever a session
+//! resumes, its configuration is checked: nothing is received that was not sent, and all that is in transit is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use rekindle_protocol::history::History;
+use rekindle_protocol::image::{Direction, Image, RoleId};
+use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
+use rekindle_protocol::recovery::table::{Policy, recovery_table};
+use rekindle_statemachine::command::{Command, FailureCause, Rejection, Reply};
+use rekindle_statemachine::effect::{Effect, Floor, Goal, Order, RestartOrder, Restore};
+use rekindle_statemachine::ids::{AgentId, AgentInstance, Incarnation, RecoveryNumber, SessionId};
+use rekindle_statemachine::protocols::protocol_id;
+use rekindle_statemachine::session::{Phase, Role};
+use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
+
+use crate::fixture::Fixture;
+
+/// What a world is made of.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) image: Image,
+    pub(crate) modes: Vec<Mode>,
+    pub(crate) retention: Retention,
+    pub(crate) agents: usize,
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Setting { image, modes, retention, agents } = self;
+        write!(f, "{} {modes:?} {retention:?} on {agents} agents", image.name)
+    }
+}
+
+/// A session, its agents, and what is on its way.
+pub(crate) struct World {
+    pub(crate) fixture: Fixture,
+    setting: Setting,
+    hosts: BTreeMap<AgentId, Host>,
+    network: Vec<Parcel>,
+    instances: u64,
+    resumed: BTreeSet<RecoveryNumber>,
+}
+
+/// One run of a local supervisor.
+struct Host {
+    instance: AgentInstance,
+    revision: u64,
+    workers: BTreeMap<RoleId, Worker>,
+    asked: Option<(RecoveryNumber, Vec<RoleId>)>,
+    restored: Option<RecoveryNumber>,
+    floors: Vec<Vec<Floor>>,
+}
+
+/// A worker and what its supervisor keeps for it.
+struct Worker {
+    incarnation: Incarnation,
+    history: History,
+    held: bool,
+    dead: bool,
+    done: bool,
+    /// Events known to the log from the last checkpoint or restart.
+    known: u64,
+    /// Sent, and not yet with the receiver's supervisor.
+    outbox: Vec<(RoleId, Message)>,
+    /// By sender and index: the mailbox, under `retained` with all that was received.
+    store: BTreeMap<(RoleId, u64), Message>,
+}
+
+#[derive(Clone, Debug)]
+struct Message {
+    index: u64,
+    incarnation: Incarnation,
+    label: String,
+}
+
+#[derive(Clone)]
+enum Parcel {
+    Order(AgentId, AgentInstance, Order),
+    Report(Command),
+}
+
+/// Something that may happen next.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Deliver(usize),
+    Repeat(usize),
+    Lose(usize),
+    LeaderChange,
+    Resend,
+    Work(RoleId, u16),
+    Carry(RoleId, usize),
+    Save(RoleId),
+    Crash(RoleId),
+    Kill(AgentId, bool),
+}
+
+pub(crate) fn session_id() -> SessionId {
+    SessionId("s1".to_owned())
+}
+
+fn agent_id(number: usize) -> AgentId {
+    AgentId(format!("a{number}"))
+}
+
+impl World {
+    pub(crate) fn new(setting: Setting) -> Self {
+        let mut world = World {
+            fixture: Fixture::default(),
+            setting,
+            hosts: BTreeMap::new(),
+            network: Vec::new(),
+            instances: 0,
+            resumed: BTreeSet::new(),
+        };
+        let image = world.setting.image.clone();
+        let protocol = protocol_id(&image);
+        world.apply(Command::RegisterProtocol { image: image.clone() });
+        (0..world.setting.agents).for_each(|number| world.boot(&agent_id(number)));
+        let role = |mode: &Mode| RoleSpec {
+            mode: *mode,
+            command: vec!["worker".to_owned()],
+            environment: BTreeMap::new(),
+            agent: None,
+            stall_timeout_ms: None,
+        };
+        let spec = SessionSpec {
+            retention: world.setting.retention,
+            roles: world.setting.modes.iter().map(role).collect(),
+            budget: RestartBudget { max_restarts: 3, window_ms: 400 },
+            folder: "/srv".to_owned(),
+        };
+        let policy = Policy { retention: world.setting.retention, modes: world.setting.modes.clone() };
+        let table = recovery_table(&image, &policy);
+        let reply = world.apply(Command::StartSession { session: session_id(), protocol, spec, table });
+        assert_eq!(reply, Reply::Done);
+        world
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.fixture.session("s1").phase.clone()
+    }
+
+    /// Where every role stands, by its supervisor, or by the log once the session has ended.
+    pub(crate) fn cut(&self) -> Vec<u64> {
+        let position =
+            |(role, known): (RoleId, &Role)| self.find(role).map_or(known.known, |worker| worker.history.position());
+        self.fixture.session("s1").numbered_roles().map(position).collect()
+    }
+
+    /// What may happen now, faults included.
+    pub(crate) fn steps(&self, faults: bool) -> Vec<Step> {
+        let mut steps = vec![Step::Resend];
+        for index in 0..self.network.len() {
+            steps.extend([Step::Deliver(index), Step::Deliver(index), Step::Repeat(index), Step::Lose(index)]);
+        }
+        for host in self.hosts.values() {
+            for (&role, worker) in &host.workers {
+                steps.extend((0..worker.outbox.len()).map(|index| Step::Carry(role, index)));
+                steps.extend((0..2).map(|choice| Step::Work(role, choice)));
+                steps.push(Step::Save(role));
+                if faults && !worker.done {
+                    steps.push(Step::Crash(role));
+                }
+            }
+        }
+        if faults {
+            steps.push(Step::LeaderChange);
+            steps.extend(self.hosts.keys().flat_map(|agent| [true, false].map(|back| Step::Kill(agent.clone(), back))));
+        }
+        steps
+    }
+
+    pub(crate) fn take(&mut self, step: &Step) {
+        match step {
+            Step::Deliver(index) => {
+                let parcel = self.network.swap_remove(*index);
+                self.deliver(parcel);
+            }
+            Step::Repeat(index) => self.deliver(self.network[*index].clone()),
+            Step::Lose(index) => drop(self.network.swap_remove(*index)),
+            Step::LeaderChange => self.change_leader(),
+            Step::Resend => self.resend(),
+            Step::Work(role, choice) => self.work(*role, *choice),
+            Step::Carry(role, index) => self.carry(*role, *index),
+            Step::Save(role) => self.save(*role),
+            Step::Crash(role) => self.crash(*role),
+            Step::Kill(agent, back) => self.kill(agent, *back),
+        }
+    }
+
+    /// Lets everything go well until the session has ended.
+    pub(crate) fn finish(&mut self) {
+        for _ in 0..2_000 {
+            if matches!(self.phase(), Phase::Ended { .. }) {
+                return;
+            }
+            self.settle_once();
+            for role in self.setting.image.role_ids() {
+                self.work(role, 0);
+                self.save(role);
+            }
+        }
+        panic!("stuck: {:?} at {:?}", self.fixture.session("s1"), self.cut());
+    }
+
+    /// Delivers all orders, reports and messages; no worker goes on.
+    pub(crate) fn settle_once(&mut self) {
+        if self.hosts.is_empty() {
+            self.boot(&agent_id(0));
+        }
+        self.change_leader();
+        self.resend();
+        while !self.network.is_empty() {
+            let parcel = self.network.remove(0);
+            self.deliver(parcel);
+        }
+        for role in self.setting.image.role_ids() {
+            while self.find(role).is_some_and(|worker| !worker.outbox.is_empty()) {
+                let before = self.worker(role).outbox.len();
+                (0..before).for_each(|_| self.carry(role, 0));
+                if self.worker(role).outbox.len() == before {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn crash(&mut self, role: RoleId) {
+        let Some(worker) = self.find_mut(role) else { return };
+        if !worker.dead && !worker.done {
+            worker.dead = true;
+            self.resend();
+        }
+    }
+
+    fn apply(&mut self, command: Command) -> Reply {
+        self.fixture.time += 10;
+        let applied = self.fixture.apply(command);
+        for effect in applied.effects {
+            if let Effect::Send { agent, order } = effect {
+                let instance = self.hosts[&agent].instance;
+                self.network.push(Parcel::Order(agent, instance, order));
+            }
+        }
+        applied.reply
+    }
+
+    fn boot(&mut self, agent: &AgentId) {
+        self.instances += 1;
+        let instance = AgentInstance(self.instances);
+        let host =
+            Host { instance, revision: 0, workers: BTreeMap::new(), asked: None, restored: None, floors: Vec::new() };
+        self.hosts.insert(agent.clone(), host);
+        let address = format!("{agent}:1");
+        assert_eq!(self.apply(Command::RegisterAgent { agent: agent.clone(), instance, address }), Reply::Done);
+    }
+
+    fn kill(&mut self, agent: &AgentId, back: bool) {
+        let Some(host) = self.hosts.remove(agent) else { return };
+        if back {
+            self.boot(agent);
+        } else {
+            let instance = host.instance;
+            assert_eq!(self.apply(Command::ExpireAgent { agent: agent.clone(), instance }), Reply::Done);
+            if self.hosts.is_empty() {
+                self.boot(agent);
+            }
+        }
+    }
+
+    /// Whatever the old leader was about to send is gone; the new one sends what is outstanding.
+    fn change_leader(&mut self) {
+        self.fixture.node += 1;
+        self.network.retain(|parcel| matches!(parcel, Parcel::Report(_)));
+        for (agent, host) in &self.hosts {
+            let orders = self.fixture.machine.outstanding(agent).into_iter();
+            self.network.extend(orders.map(|order| Parcel::Order(agent.clone(), host.instance, order)));
+        }
+    }
+
+    /// Every supervisor reports again what it has to report.
+    fn resend(&mut self) {
+        let reports: Vec<Command> = self.hosts.values().flat_map(Host::reports).collect();
+        self.network.extend(reports.into_iter().map(Parcel::Report));
+    }
+
+    fn deliver(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Report(command) => {
+                let reply = self.apply(command.clone());
+                if let Reply::Rejected(Rejection::Invalid(reason)) = &reply {
+                    // Only about a process that is being replaced.
+                    let replaced = reason.contains("has failed") || reason.contains("is being restarted");
+                    assert!(replaced, "{reason}: {command:?}");
+                }
+                self.check_resume();
+            }
+            Parcel::Order(agent, instance, order) => {
+                let setting = self.setting.clone();
+                if let Some(host) = self.hosts.get_mut(&agent).filter(|host| host.instance == instance) {
+                    host.obey(&agent, &order, &setting);
+                }
+            }
+        }
+    }
+
+    fn find(&self, role: RoleId) -> Option<&Worker> {
+        let agent = self.fixture.session("s1").roles[role.index()].agent.as_ref()?;
+        self.hosts.get(agent)?.workers.get(&role)
+    }
+
+    fn find_mut(&mut self, role: RoleId) -> Option<&mut Worker> {
+        let agent = self.fixture.session("s1").roles[role.index()].agent.as_ref()?;
+        self.hosts.get_mut(agent)?.workers.get_mut(&role)
+    }
+
+    fn worker(&self, role: RoleId) -> &Worker {
+        self.find(role).expect("a worker for each role")
+    }
+
+    /// A worker does one event, or exits when it has none left.
+    fn work(&mut self, role: RoleId, choice: u16) {
+        let image = self.setting.image.clone();
+        let machine = &image.machines[role.index()];
+        let volatile = self.setting.retention == Retention::Volatile;
+        let Some(worker) = self.find_mut(role) else { return };
+        if worker.held || worker.dead || worker.done {
+            return;
+        }
+        let state = worker.history.state(machine).expect("a path");
+        let edges = &machine.states[state.index()].edges;
+        let Some(first) = edges.first() else {
+            if worker.outbox.is_empty() {
+                worker.done = true;
+                self.resend();
+            }
+            return;
+        };
+        let peer = first.action.peer;
+        let index = count(&worker.history, &image, role, first.action.direction, peer) + 1;
+        if first.action.direction == Direction::Send {
+            let step = choice % u16::try_from(edges.len()).expect("few edges");
+            let label = edges[usize::from(step)].action.label.clone();
+            worker.history.steps.push(step);
+            let message = Message { index, incarnation: worker.incarnation, label };
+            worker.outbox.push((peer, message));
+        } else if let Some(message) = worker.store.get(&(peer, index)) {
+            let step = edges.iter().position(|edge| edge.action.label == message.label);
+            let step = step.expect("a message that may come here");
+            worker.history.steps.push(u16::try_from(step).expect("few edges"));
+            if volatile {
+                worker.store.remove(&(peer, index));
+            }
+        }
+    }
+
+    /// A message goes from its sender's supervisor to its receiver's.
+    fn carry(&mut self, from: RoleId, place: usize) {
+        let Some((to, message)) = self.find(from).and_then(|worker| worker.outbox.get(place)).cloned() else { return };
+        let image = self.setting.image.clone();
+        let Some(agent) = self.fixture.session("s1").roles[to.index()].agent.clone() else { return };
+        let Some(host) = self.hosts.get_mut(&agent) else { return };
+        let Some(worker) = host.workers.get_mut(&to) else { return };
+        if !undone(&host.floors, from, to, &message) {
+            let received = count(&worker.history, &image, to, Direction::Receive, from);
+            if message.index > received {
+                worker.store.entry((from, message.index)).or_insert(message);
+            }
+        }
+        self.find_mut(from).expect("the sender").outbox.remove(place);
+    }
+
+    /// A worker saves its state, once all that it sent is held by the receivers' supervisors.
+    fn save(&mut self, role: RoleId) {
+        let mode = self.setting.modes[role.index()];
+        let Some(worker) = self.find(role) else { return };
+        let usable = matches!(mode, Mode::Checkpoint | Mode::Replay);
+        if !usable || !worker.outbox.is_empty() || worker.held || worker.dead || worker.done {
+            return;
+        }
+        let after = worker.known.min(worker.history.position());
+        let from = usize::try_from(after).expect("a short history");
+        let command = Command::StoreCheckpoint {
+            session: session_id(),
+            role,
+            incarnation: worker.incarnation,
+            after,
+            steps: worker.history.steps[from..].to_vec(),
+            data: worker.history.position().to_le_bytes().to_vec(),
+        };
+        let position = worker.history.position();
+        // A copy may come much later.
+        self.network.push(Parcel::Report(command.clone()));
+        if self.apply(command) == Reply::Done {
+            self.find_mut(role).expect("the worker").known = position;
+        }
+    }
+
+    /// When the session resumes, the configuration is one that a run without failures could have reached.
+    fn check_resume(&mut self) {
+        let session = self.fixture.session("s1");
+        let Some(recovery) = session.recoveries.back().filter(|recovery| recovery.resumed.is_some()) else { return };
+        if !self.resumed.insert(recovery.number) {
+            return;
+        }
+        let image = &self.setting.image;
+        for (role, known) in session.numbered_roles() {
+            let worker = self.worker(role);
+            assert_eq!(worker.incarnation, known.incarnation);
+            assert!(!worker.dead || worker.held, "a restarted worker died before the resume and nobody was told");
+        }
+        for from in image.role_ids() {
+            for to in image.role_ids().filter(|to| *to != from) {
+                let (sender, receiver) = (self.worker(from), self.worker(to));
+                let sent = count(&sender.history, image, from, Direction::Send, to);
+                let received = count(&receiver.history, image, to, Direction::Receive, from);
+                assert!(received <= sent, "{to:?} received {received} of {sent} messages of {from:?}");
+                if receiver.dead {
+                    continue;
+                }
+                for index in received + 1..=sent {
+                    let waits = sender.outbox.iter().any(|(peer, message)| *peer == to && message.index == index);
+                    let held = receiver.store.contains_key(&(from, index));
+                    assert!(waits || held, "message {index} of {from:?} to {to:?} is nowhere");
+                }
+            }
+        }
+    }
+}
+
+impl Host {
+    fn reports(&self) -> Vec<Command> {
+        let mut reports = Vec::new();
+        for (&role, worker) in &self.workers {
+            let (session, incarnation, history) = (session_id(), worker.incarnation, worker.history.clone());
+            if worker.dead {
+                let (kind, cause) = (FailureKind::Worker, FailureCause::Signalled { signal: 9 });
+                let age_ms = 1;
+                reports.push(Command::ReportFailure { session, role, incarnation, kind, cause, history, age_ms });
+                continue;
+            }
+            if worker.done {
+                let (session, history) = (session.clone(), history.clone());
+                reports.push(Command::FinishRole { session, role, incarnation, history });
+            }
+            if let Some((recovery, _)) = self.asked.as_ref().filter(|(_, roles)| roles.contains(&role)) {
+                let (session, recovery) = (session.clone(), *recovery);
+                reports.push(Command::ReportPosition { session, role, incarnation, recovery, history });
+            }
+            if let Some(recovery) = self.restored {
+                reports.push(Command::AcknowledgeRestore { session, role, incarnation, recovery });
+            }
+        }
+        reports
+    }
+
+    fn obey(&mut self, me: &AgentId, order: &Order, setting: &Setting) {
+        if order.revision < self.revision {
+            return;
+        }
+        self.revision = order.revision;
+        match &order.goal {
+            Goal::Freeze { recovery, roles } => {
+                self.restored = None;
+                self.asked = Some((*recovery, roles.clone()));
+                for role in roles {
+                    self.workers.get_mut(role).expect("a worker of this agent").held = true;
+                }
+            }
+            Goal::Restore(restore) => {
+                self.asked = None;
+                self.restored = Some(restore.recovery);
+                self.restore(me, restore, setting);
+            }
+            Goal::Run => {
+                (self.asked, self.restored) = (None, None);
+                self.workers.values_mut().for_each(|worker| worker.held = false);
+            }
+            Goal::End => self.workers.clear(),
+        }
+    }
+
+    fn restore(&mut self, me: &AgentId, restore: &Restore, setting: &Setting) {
+        self.floors = restore.roles.iter().map(|role| role.floors.clone()).collect();
+        for (role, ordered) in restore.image.role_ids().zip(&restore.roles) {
+            if ordered.agent != *me {
+                continue;
+            }
+            let current = self.workers.get(&role).is_some_and(|worker| worker.incarnation == ordered.incarnation);
+            match &ordered.restart {
+                Some(restart) if !current => {
+                    let old = self.workers.remove(&role);
+                    let worker = restarted(role, ordered.incarnation, restart, old, setting);
+                    self.workers.insert(role, worker);
+                }
+                _ => assert!(current, "an order to go on with a process that is not here"),
+            }
+            let worker = self.workers.get_mut(&role).expect("the worker just seen");
+            worker.held = true;
+            worker.store.retain(|(from, _), message| !undone(&self.floors, *from, role, message));
+        }
+    }
+}
+
+fn restarted(
+    role: RoleId,
+    incarnation: Incarnation,
+    restart: &RestartOrder,
+    old: Option<Worker>,
+    setting: &Setting,
+) -> Worker {
+    let mode = setting.modes[role.index()];
+    let position = restart.history.position();
+    if let Some(data) = &restart.checkpoint {
+        assert_eq!(*data, restart.base.to_le_bytes(), "the checkpoint of another position");
+    }
+    let needs_state = matches!(mode, Mode::Checkpoint | Mode::Replay) && restart.base > 0;
+    assert!(!needs_state || restart.checkpoint.is_some(), "a worker that starts past 0 has its state");
+    assert!(restart.base == position || mode == Mode::Replay);
+    let (mut outbox, mut store) = old.map(|old| (old.outbox, old.store)).unwrap_or_default();
+    outbox.retain(|(peer, message)| message.index <= restart.sent[peer.index()]);
+    if setting.retention == Retention::Volatile {
+        store.clear();
+    }
+    let image = &setting.image;
+    for (at, (action, _)) in (0..).zip(restart.history.walk(&image.machines[role.index()]).map_while(Result::ok)) {
+        let mut before = restart.history.clone();
+        before.truncate(at + 1);
+        let index = count(&before, image, role, action.direction, action.peer);
+        let fed = action.direction == Direction::Receive && at >= restart.base;
+        assert!(!fed || store.contains_key(&(action.peer, index)), "a message to be replayed is not kept");
+    }
+    let known = position;
+    Worker { incarnation, history: restart.history.clone(), held: true, dead: false, done: false, known, outbox, store }
+}
+
+/// Whether a message comes from a process of its sender that went back before it.
+fn undone(floors: &[Vec<Floor>], from: RoleId, to: RoleId, message: &Message) -> bool {
+    let undoes = |floor: &Floor| message.incarnation < floor.incarnation && message.index > floor.sent[to.index()];
+    floors.get(from.index()).is_some_and(|floors| floors.iter().any(undoes))
+}
+
+/// How many messages to or from `peer` a history has.
+fn count(history: &History, image: &Image, role: RoleId, direction: Direction, peer: RoleId) -> u64 {
+    let events = history.walk(&image.machines[role.index()]).map_while(Result::ok);
+    events.filter(|(action, _)| action.direction == direction && action.peer == peer).count() as u64
+}
