@@ -1,0 +1,114 @@
+//! `rekindle protocol check`, and `explain` for its codes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use rekindle_protocol::check::CheckOptions;
+use rekindle_protocol::corpus::{self, CorpusReport};
+use rekindle_protocol::diagnostics::{Colour, Located, Report};
+use serde::Serialize;
+
+use crate::args::ProtocolCheck;
+use crate::output::{Output, Tone};
+use crate::protocols;
+
+pub(super) fn run(args: &ProtocolCheck, output: &Output) -> Result<ExitCode> {
+    if let Some(manifest) = &args.corpus {
+        return against_corpus(manifest, args.baseline.as_deref(), output);
+    }
+    let mut all_valid = true;
+    for file in &args.files {
+        all_valid &= check(file, &args.include, CheckOptions { fair: args.fair }, output)?;
+    }
+    Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    file: PathBuf,
+    verdict: &'static str,
+    errors: Vec<Located>,
+}
+
+fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
+    let report = match protocols::read(file, include)? {
+        Ok(program) => program.check(options),
+        Err(report) => report,
+    };
+    let errors = report.located();
+    let valid = errors.is_empty();
+    let verdict = Verdict { file: file.to_owned(), verdict: if valid { "valid" } else { "invalid" }, errors };
+    output.value(&verdict, |verdict| text(verdict, &report, output))?;
+    Ok(valid)
+}
+
+fn text(verdict: &Verdict, report: &Report, output: &Output) -> String {
+    let file = verdict.file.display();
+    if verdict.errors.is_empty() {
+        return format!("{file}: {}", output.paint(Tone::Good, "valid"));
+    }
+    let findings = report.render(if output.colour() { Colour::On } else { Colour::Off });
+    format!("{findings}{file}: {}", output.paint(Tone::Bad, "invalid"))
+}
+
+#[derive(Serialize)]
+struct Agreement {
+    cases: usize,
+    agreed: usize,
+    disagreed: usize,
+    disagreements: Vec<Disagreement>,
+    /// Disagreements that the baseline does not have.
+    new: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Disagreement {
+    path: String,
+    expected: String,
+    got: String,
+}
+
+fn against_corpus(manifest: &Path, baseline: Option<&Path>, output: &Output) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let root = manifest.parent().unwrap_or(Path::new("")).to_str().context("the path of the corpus is not UTF-8")?;
+    let root = if root.is_empty() { "." } else { root };
+    let report = corpus::run(&text, root, &mut |path| std::fs::read_to_string(path).ok());
+    let known = baseline.map(known_disagreements).transpose()?.unwrap_or_default();
+    let agreement = Agreement::new(report, &known);
+    output.value(&agreement, |agreement| agreement_text(agreement, output))?;
+    Ok(if agreement.new.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Paths at the start of the lines of a list; lines that start with `#` are comments.
+fn known_disagreements(list: &Path) -> Result<BTreeSet<String>> {
+    let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+impl Agreement {
+    fn new(report: CorpusReport, known: &BTreeSet<String>) -> Self {
+        let (cases, agreed) = (report.total, report.agreed());
+        let disagreements = report.disagreements.into_iter().map(|case| Disagreement {
+            path: case.path,
+            expected: case.expected,
+            got: case.got,
+        });
+        let disagreements: Vec<_> = disagreements.collect();
+        let new = disagreements.iter().map(|case| case.path.clone()).filter(|path| !known.contains(path));
+        Agreement { cases, agreed, disagreed: disagreements.len(), new: new.collect(), disagreements }
+    }
+}
+
+fn agreement_text(agreement: &Agreement, output: &Output) -> String {
+    let mut text = String::new();
+    for case in &agreement.disagreements {
+        text.push_str(&format!("{}: expected {}, got {}\n", case.path, case.expected, case.got));
+    }
+    let counts = format!("{} cases: {} agreed, {} disagreed", agreement.cases, agreement.agreed, agreement.disagreed);
+    let tone = if agreement.new.is_empty() { Tone::Good } else { Tone::Bad };
+    text.push_str(&output.paint(tone, counts));
+    text
+}

@@ -1,0 +1,148 @@
+//! `rekindle run`: the main job on this machine.
+//!
+//! A cluster of three nodes as child processes, the local supervisor in this process, the workers below it. All of it
+//! is gone when this ends, however it ends.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use rekindle_proto::client::Client;
+use rekindle_protocol::image::Image;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+
+use super::{block_on, interrupted};
+use crate::args::{Global, Run};
+use crate::exit;
+use crate::local::{Fault, LocalSite, SiteConfig};
+use crate::output::{Output, Tone};
+use crate::start::{Prepared, prepare};
+use crate::watch::{self, Summary, Watcher};
+
+/// Runs a deployment to its end.
+pub(crate) fn run(args: Run, global: &Global, output: &Output) -> Result<ExitCode> {
+    let prepared = prepare(&args.file)?;
+    check_faults(&args, &prepared.image)?;
+    block_on(supervise(args, global, prepared, output))
+}
+
+fn check_faults(args: &Run, image: &Image) -> Result<()> {
+    match args.crash.iter().find(|crash| image.role(&crash.role).is_none()) {
+        Some(crash) => {
+            let roles = image.roles.join(", ");
+            let role = &crash.role;
+            Err(exit::usage(format!(
+                "--crash: protocol `{}` has no role `{role}`\nhint: its roles are {roles}",
+                image.name
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Where nodes and supervisor keep their data.
+enum DataFolder {
+    /// Removed at the end.
+    Temporary(TempDir),
+    Given(PathBuf),
+}
+
+impl DataFolder {
+    fn new(given: Option<PathBuf>) -> Result<Self> {
+        let Some(folder) = given else {
+            let folder = tempfile::Builder::new().prefix("rekindle-").tempdir();
+            return Ok(DataFolder::Temporary(folder.context("cannot make a temporary folder")?));
+        };
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        Ok(DataFolder::Given(folder))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            DataFolder::Temporary(folder) => folder.path(),
+            DataFolder::Given(folder) => folder,
+        }
+    }
+}
+
+async fn supervise(args: Run, global: &Global, prepared: Prepared, output: &Output) -> Result<ExitCode> {
+    let folder = DataFolder::new(args.data_dir)?;
+    let config = SiteConfig {
+        folder: folder.path().to_owned(),
+        log: global.log.clone(),
+        crashes: args.crash.into_iter().map(|crash| (crash.role, crash.events)).collect(),
+        kill_leader: args.kill_leader,
+    };
+    let session = args.session.unwrap_or_else(crate::start::random_session);
+    let mut watcher = Watcher::new(&session);
+    let (told, mut faults) = mpsc::unbounded_channel();
+    let site = LocalSite::start(config, told).await?;
+    let outcome = tokio::select! {
+        biased;
+        signal = interrupted() => signal.map(End::Signal),
+        summary = play(&site, global, &prepared, &mut watcher, &mut faults, output) => summary.map(End::Summary),
+    };
+    site.stop().await;
+    drop(folder);
+    match outcome? {
+        End::Summary(summary) => finish(&summary, output),
+        End::Signal(signal) => {
+            let summary = watcher.end("cancelled", &format!("interrupted by signal {signal}"));
+            finish(&summary, output)?;
+            Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)))
+        }
+    }
+}
+
+enum End {
+    Summary(Summary),
+    Signal(i32),
+}
+
+async fn play(
+    site: &LocalSite,
+    global: &Global,
+    prepared: &Prepared,
+    watcher: &mut Watcher,
+    faults: &mut mpsc::UnboundedReceiver<Fault>,
+    output: &Output,
+) -> Result<Summary> {
+    let client = Client::connect(site.endpoints())?.with_timeout(global.timeout);
+    let session = watcher.session().to_owned();
+    if output.is_text() {
+        let roles = prepared.image.roles.join(", ");
+        output.line(format!(
+            "session {} of protocol {}: roles {roles}",
+            output.paint(Tone::Strong, &session),
+            output.paint(Tone::Strong, &prepared.image.name),
+        ))?;
+    }
+    prepared.start(&client, &session).await.context("the session did not start")?;
+    let mut events = pin!(client.watch_session(&session, 0));
+    loop {
+        tokio::select! {
+            biased;
+            Some(fault) = faults.recv() => if output.is_text() {
+                output.line(format!("             {}", output.paint(Tone::Bad, fault)))?;
+            },
+            event = events.next() => {
+                let event = event.transpose()?;
+                let Some(event) = event else { bail!("the events of session `{session}` ended before the session did") };
+                if output.is_text() {
+                    watch::print(&event, output)?;
+                }
+                if let Some(summary) = watcher.take(&event) {
+                    return Ok(summary);
+                }
+            }
+        }
+    }
+}
+
+fn finish(summary: &Summary, output: &Output) -> Result<ExitCode> {
+    output.value(summary, |summary| watch::summary_text(summary, output))?;
+    Ok(if summary.outcome == "completed" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,181 @@
+//! A cluster of three nodes on this machine, as child processes of this one.
+//!
+//! A child gets its listening socket as standard input: the port is bound before the child starts, so no other process
+//! can take it. Children die with this process, whatever ends it. One that dies alone is started again.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rekindle_proto::statemachine::ids::NodeId;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+const NODES: u64 = 3;
+const RESTART_DELAY: Duration = Duration::from_millis(500);
+
+/// The running nodes.
+pub(crate) struct LocalNodes {
+    nodes: BTreeMap<NodeId, Node>,
+    endpoints: Vec<String>,
+}
+
+struct Node {
+    orders: mpsc::Sender<Order>,
+    keeper: JoinHandle<()>,
+}
+
+enum Order {
+    /// SIGKILL; the keeper starts it again. Answered when the signal is sent.
+    Kill(oneshot::Sender<()>),
+    /// SIGKILL, for good.
+    Stop,
+}
+
+/// What is needed to start one node, again and again.
+struct Plan {
+    id: NodeId,
+    address: SocketAddr,
+    peers: String,
+    folder: PathBuf,
+    log: PathBuf,
+    filter: String,
+}
+
+impl LocalNodes {
+    /// Starts the nodes, their data below `folder`. They elect a leader by themselves.
+    pub(crate) fn start(folder: &Path, filter: &str) -> Result<Self> {
+        let listeners: BTreeMap<NodeId, TcpListener> = (1..=NODES)
+            .map(|id| Ok((NodeId(id), TcpListener::bind("127.0.0.1:0")?)))
+            .collect::<std::io::Result<_>>()
+            .context("cannot bind a port on 127.0.0.1")?;
+        let addresses: BTreeMap<NodeId, SocketAddr> =
+            listeners.iter().map(|(id, listener)| Ok((*id, listener.local_addr()?))).collect::<std::io::Result<_>>()?;
+        let peers: Vec<_> = addresses.iter().map(|(id, address)| format!("{id}={address}")).collect();
+        let mut nodes = BTreeMap::new();
+        for (id, listener) in listeners {
+            let plan = Plan {
+                id,
+                address: listener.local_addr()?,
+                peers: peers.join(","),
+                folder: folder.join(format!("node-{id}")),
+                log: folder.join(format!("node-{id}.log")),
+                filter: filter.to_owned(),
+            };
+            let child = plan.spawn(listener)?;
+            let (orders, inbox) = mpsc::channel(4);
+            nodes.insert(id, Node { orders, keeper: tokio::spawn(keep(plan, child, inbox)) });
+        }
+        let endpoints = addresses.values().map(SocketAddr::to_string).collect();
+        Ok(LocalNodes { nodes, endpoints })
+    }
+
+    /// host:port of every node.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    /// Kills a node with SIGKILL; false if there is no such node.
+    pub(crate) async fn kill(&self, id: NodeId) -> bool {
+        let Some(node) = self.nodes.get(&id) else { return false };
+        let (done, killed) = oneshot::channel();
+        node.orders.send(Order::Kill(done)).await.is_ok() && killed.await.is_ok()
+    }
+
+    /// Kills all nodes and waits until they are gone.
+    pub(crate) async fn stop(self) {
+        for node in self.nodes.values() {
+            // A keeper that is gone has no node any more.
+            let _ = node.orders.send(Order::Stop).await;
+        }
+        for (_, node) in self.nodes {
+            let _ = node.keeper.await;
+        }
+    }
+}
+
+impl Plan {
+    fn spawn(&self, listener: TcpListener) -> Result<Child> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let binary = std::env::current_exe().context("cannot find the running binary")?;
+        Command::new(binary)
+            .args(["node", "start", "--embedded", "--id", &self.id.to_string(), "--peers", &self.peers, "--data-dir"])
+            .arg(&self.folder)
+            .args(["--log", &self.filter, "--color", "never"])
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C at the terminal goes to the group of this process, which then stops its nodes itself.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start a node")
+    }
+
+    fn respawn(&self) -> Result<Child> {
+        let listener = TcpListener::bind(self.address).with_context(|| format!("cannot bind {}", self.address))?;
+        self.spawn(listener)
+    }
+}
+
+/// Owns one node's process until told to stop.
+async fn keep(plan: Plan, mut child: Child, mut orders: mpsc::Receiver<Order>) {
+    let mut ordered = false;
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Kill(done)) => {
+                    // Fails only if the process is gone already.
+                    let _ = child.start_kill();
+                    let _ = done.send(());
+                    ordered = true;
+                }
+                Some(Order::Stop) | None => {
+                    let _ = child.kill().await;
+                    return;
+                }
+            },
+            status = child.wait() => {
+                if !std::mem::take(&mut ordered) {
+                    let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    tracing::warn!("node {} ended ({how}), starting it again; its log is {}", plan.id, plan.log.display());
+                }
+                match revive(&plan, &mut orders).await {
+                    Some(again) => child = again,
+                    None => return,
+                }
+            }
+        }
+    }
+}
+
+/// Starts a node that ended; `None` if told to stop meanwhile.
+async fn revive(plan: &Plan, orders: &mut mpsc::Receiver<Order>) -> Option<Child> {
+    loop {
+        let delay = tokio::time::sleep(RESTART_DELAY);
+        tokio::pin!(delay);
+        loop {
+            tokio::select! {
+                () = &mut delay => break,
+                order = orders.recv() => match order {
+                    Some(Order::Kill(done)) => drop(done.send(())),
+                    Some(Order::Stop) | None => return None,
+                },
+            }
+        }
+        match plan.respawn() {
+            Ok(child) => return Some(child),
+            Err(error) => tracing::error!(node = %plan.id, "cannot start the node again: {error:#}"),
+        }
+    }
+}

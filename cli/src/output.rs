@@ -1,0 +1,137 @@
+//! Data on standard output, as text or JSON, and colour that can be switched off.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::args::{Colour, Format, Global};
+
+/// Where a command's answer goes.
+pub(crate) struct Output {
+    format: Format,
+    colour: bool,
+    colour_on_stderr: bool,
+}
+
+/// What a piece of text is, which decides how it looks.
+#[derive(Clone, Copy)]
+pub(crate) enum Tone {
+    /// A failure.
+    Bad,
+    /// Success.
+    Good,
+    /// A restart, a change.
+    Change,
+    /// Of less interest.
+    Dim,
+    /// A name to find.
+    Strong,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Tone::Bad => AnsiColor::Red.on_default().bold(),
+            Tone::Good => AnsiColor::Green.on_default(),
+            Tone::Change => AnsiColor::Yellow.on_default(),
+            Tone::Dim => Style::new().dimmed(),
+            Tone::Strong => Style::new().bold(),
+        }
+    }
+}
+
+fn wanted(colour: Colour, terminal: bool) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => terminal && !refused,
+    }
+}
+
+/// Whether the log may use colour.
+pub(crate) fn colour_on_stderr(colour: Colour) -> bool {
+    wanted(colour, io::stderr().is_terminal())
+}
+
+impl Output {
+    /// As the flags say.
+    pub(crate) fn new(global: &Global) -> Self {
+        Output {
+            format: global.output,
+            colour: wanted(global.color, io::stdout().is_terminal()),
+            colour_on_stderr: colour_on_stderr(global.color),
+        }
+    }
+
+    /// Whether people are to read it.
+    pub(crate) fn is_text(&self) -> bool {
+        self.format == Format::Text
+    }
+
+    /// Whether text on standard output may be coloured.
+    pub(crate) fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Whether text on standard error may be coloured.
+    pub(crate) fn colour_on_stderr(&self) -> bool {
+        self.colour_on_stderr
+    }
+
+    /// `text` in a tone, if colour is on.
+    pub(crate) fn paint(&self, tone: Tone, text: impl std::fmt::Display) -> String {
+        paint(self.colour, tone, text)
+    }
+
+    /// The same, for standard error.
+    pub(crate) fn paint_error(&self, tone: Tone, text: impl std::fmt::Display) -> String {
+        paint(self.colour_on_stderr, tone, text)
+    }
+
+    /// One line of text.
+    pub(crate) fn line(&self, text: impl std::fmt::Display) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        stdout.flush()
+    }
+
+    /// One value: as a JSON object on one line, or as the text that `text` makes of it.
+    pub(crate) fn value<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.is_text() {
+            let text = text(value);
+            self.line(text.trim_end_matches('\n'))?;
+        } else {
+            self.line(serde_json::to_string(value)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn paint(colour: bool, tone: Tone, text: impl std::fmt::Display) -> String {
+    if colour {
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_string()
+    }
+}
+
+/// Rows in columns, the first row being the headings.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

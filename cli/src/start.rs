@@ -1,0 +1,107 @@
+//! From a deployment file to a started session.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rekindle_proto::client::Client;
+use rekindle_proto::convert::{mode_to_wire, retention_to_wire};
+use rekindle_proto::statemachine::spec::SessionSpec;
+use rekindle_proto::v1;
+use rekindle_protocol::image::Image;
+use rekindle_protocol::program::Program;
+
+use crate::deployment::DeploymentFile;
+use crate::protocols;
+
+/// A deployment, read and checked.
+pub(crate) struct Prepared {
+    /// The protocol as it will run.
+    pub(crate) image: Image,
+    program: Program,
+    include: Vec<PathBuf>,
+    name: Option<String>,
+    spec: SessionSpec,
+}
+
+/// Reads a deployment file and its protocol, and checks one against the other.
+pub(crate) fn prepare(file: &Path) -> Result<Prepared> {
+    let deployment = DeploymentFile::read(file)?;
+    let folder = folder_of(file)?;
+    let include: Vec<_> = deployment.include.iter().map(|path| folder.join(path)).collect();
+    let (program, image) = deployment.protocol(&folder)?;
+    let spec = deployment.spec(&image, &folder).with_context(|| format!("in {}", file.display()))?;
+    Ok(Prepared { image, program, include, name: deployment.name, spec })
+}
+
+/// The absolute folder of a file.
+fn folder_of(file: &Path) -> Result<PathBuf> {
+    let whole = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+    whole.parent().map(Path::to_owned).with_context(|| format!("{} has no folder", file.display()))
+}
+
+/// An id that no other session has.
+pub(crate) fn random_session() -> String {
+    let id = rekindle_proto::client::new_request_id().to_string();
+    format!("s-{}", &id[..8])
+}
+
+impl DeploymentFile {
+    /// Reads the protocol that the file names.
+    pub(crate) fn protocol(&self, folder: &Path) -> Result<(Program, Image)> {
+        let main = folder.join(&self.protocol);
+        let include: Vec<_> = self.include.iter().map(|path| folder.join(path)).collect();
+        let program = protocols::read(&main, &include)?.map_err(protocols::invalid)?;
+        let image = program.compile(self.name.as_deref()).map_err(protocols::invalid)?;
+        Ok((program, image))
+    }
+}
+
+impl Prepared {
+    /// Registers the protocol and starts the session.
+    pub(crate) async fn start(&self, client: &Client, session: &str) -> Result<()> {
+        let protocol_id =
+            client.register_protocol(registration(&self.program, &self.include, self.name.as_deref())).await?;
+        let request = v1::StartSessionRequest {
+            session: session.to_owned(),
+            protocol_id,
+            spec: Some(wire_spec(&self.spec, &self.image)),
+            ..Default::default()
+        };
+        Ok(client.start_session(request).await?)
+    }
+}
+
+/// A protocol as it is sent to the cluster: the sources of all its modules.
+pub(crate) fn registration(
+    program: &Program,
+    include: &[PathBuf],
+    protocol: Option<&str>,
+) -> v1::RegisterProtocolRequest {
+    let sources: Vec<_> =
+        program.sources().iter().map(|file| v1::Source { path: file.path.clone(), text: file.text.clone() }).collect();
+    v1::RegisterProtocolRequest {
+        main: sources.first().map(|main| main.path.clone()).unwrap_or_default(),
+        sources,
+        protocol: protocol.unwrap_or_default().to_owned(),
+        include: include.iter().map(|folder| folder.to_string_lossy().into_owned()).collect(),
+        ..Default::default()
+    }
+}
+
+fn wire_spec(spec: &SessionSpec, image: &Image) -> v1::SessionSpec {
+    let roles = image.roles.iter().zip(&spec.roles).map(|(name, role)| v1::RoleSpec {
+        role: name.clone(),
+        mode: mode_to_wire(role.mode).into(),
+        command: role.command.clone(),
+        environment: role.environment.clone().into_iter().collect(),
+        agent: role.agent.as_ref().map(|agent| agent.0.clone()).unwrap_or_default(),
+        stall_timeout_ms: role.stall_timeout_ms.unwrap_or(0),
+    });
+    v1::SessionSpec {
+        retention: retention_to_wire(spec.retention).into(),
+        roles: roles.collect(),
+        max_restarts: spec.budget.max_restarts,
+        window_ms: spec.budget.window_ms,
+        folder: spec.folder.clone(),
+    }
+}
