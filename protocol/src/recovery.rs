@@ -3,7 +3,7 @@
 //! The definitions are those of `docs/recovery.md`: cuts, availability of messages, recovery points, the recovery
 //! line as the greatest valid cut, and the recovery table that bounds it before anything runs.
 //!
-//! * [`line`]: the recovery line of one run, [`line::recovery_line`];
+//! * [`mod@line`]: the recovery line of one run, [`line::recovery_line`];
 //! * [`explain`]: a line's reasons as sentences;
 //! * [`plan`]: the same question asked from outside, JSON in, JSON out;
 //! * [`policy`]: recovery modes, retention, kinds of failure;

@@ -1,4 +1,5 @@
 //! Recovery: the line, the table, the plan, and sessions that crash and go on.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a property says its seed and what it covered")]
 
 mod line;
 mod oracle;

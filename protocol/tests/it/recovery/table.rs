@@ -27,6 +27,28 @@ fn talk() -> Image {
     sequence("Talk", &["A", "B", "C", "D", "E"], &messages)
 }
 
+const TALK: &str = "\
+module Talk;
+global protocol Talk(role A, role B, role C, role D, role E) {
+    l1() from B to E;
+    l2() from C to E;
+    l3() from B to A;
+    l4() from C to A;
+    l5() from A to D;
+    l6() from D to B;
+}
+";
+
+#[test]
+fn the_example_of_the_talk_reads_the_same_from_scribble() {
+    let mut read = |path: &str| (path == "Talk.scr").then(|| TALK.to_owned());
+    let program = rekindle_protocol::load("Talk.scr", &[], &mut read).expect("readable");
+    let image = program.compile(Some("Talk")).expect("valid");
+    let text =
+        |image: &Image| table_text(&recovery_table(image, &policy(image, Mode::Stateless, Retention::Volatile)), image);
+    assert_eq!(text(&image), text(&talk()));
+}
+
 fn policy(image: &Image, mode: Mode, retention: Retention) -> Policy {
     Policy { retention, modes: vec![mode; image.roles.len()] }
 }
