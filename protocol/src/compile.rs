@@ -5,9 +5,6 @@ use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
 use crate::global::{Feature, Global, inline};
 use crate::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
-use crate::local::determinise::determinise;
-use crate::local::minimise::minimise;
-use crate::local::project::{Presence, project};
 use crate::local::{ActKind, Local};
 use crate::program::{Program, ProtocolId};
 
@@ -61,9 +58,7 @@ impl Program {
     fn image(&self, global: &Global) -> Result<Image, Diagnostic> {
         let mut machines = Vec::with_capacity(global.roles.len());
         for role in global.role_ids() {
-            let local = project(&Presence::of(global, role));
-            let local = determinise(local).map_err(|_| too_many_states(self, global, role))?;
-            machines.push(self.machine(global, &minimise(&local)));
+            machines.push(self.machine(global, &self.deterministic(global, role)?));
         }
         let roles = global.roles.iter().map(|role| self.names.text(role.name).to_owned()).collect();
         Ok(Image { name: self.names.text(global.name).to_owned(), roles, machines })
@@ -90,7 +85,7 @@ impl Program {
 }
 
 /// The numbers, in text order, of the next interactions: `3`, `3|5`, `end`.
-fn state_name(numbers: &[u32]) -> String {
+pub(crate) fn state_name(numbers: &[u32]) -> String {
     if numbers.is_empty() {
         return "end".to_owned();
     }
@@ -98,7 +93,7 @@ fn state_name(numbers: &[u32]) -> String {
     numbers.join("|")
 }
 
-fn too_many_states(program: &Program, global: &Global, role: u16) -> Diagnostic {
+pub(crate) fn too_many_states(program: &Program, global: &Global, role: u16) -> Diagnostic {
     let role = global.roles[usize::from(role)];
     let text = program.names.text(role.name);
     let bound = crate::local::determinise::MAX_STATES;

@@ -18,6 +18,7 @@ pub mod history;
 pub mod image;
 mod local;
 pub mod program;
+pub mod projection;
 pub mod recovery;
 mod syntax;
 

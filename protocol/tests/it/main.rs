@@ -1,3 +1,4 @@
 //! Integration tests of the protocol crate.
 
+mod frontend;
 mod recovery;
