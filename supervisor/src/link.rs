@@ -2,6 +2,7 @@
 //!
 //! Invariants
 //! * a report is sent again, under the same request id, on every new stream until it is answered;
+//! * the orders that follow the answer to `hello` are all that stand: a session without one is over for this agent;
 //! * no worker runs without a lease: before it ends unrenewed, every worker is killed and every session forgotten, and
 //!   the agent goes on as a new instance, which owns nothing.
 
@@ -9,9 +10,12 @@ mod endpoints;
 mod lease;
 mod pending;
 
+use std::collections::HashSet;
+
 use rekindle_proto::payload::{decode_order, decode_reply};
 use rekindle_proto::statemachine::command::Reply;
-use rekindle_proto::statemachine::ids::{AgentId, AgentInstance, NodeId};
+use rekindle_proto::statemachine::effect::Order;
+use rekindle_proto::statemachine::ids::{AgentId, AgentInstance, NodeId, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind as Say;
 use rekindle_proto::v1::node_message::Kind as Hear;
@@ -40,6 +44,13 @@ pub(crate) struct Link {
     hook: EventHook,
     lease: Lease,
     pending: Pending,
+    roll_call: Option<RollCall>,
+}
+
+/// Orders that a new stream begins with.
+struct RollCall {
+    missing: u32,
+    standing: HashSet<SessionId>,
 }
 
 /// What a link needs.
@@ -74,6 +85,7 @@ impl Link {
             hook: setup.hook,
             lease: Lease::default(),
             pending: Pending::default(),
+            roll_call: None,
         }
     }
 
@@ -109,6 +121,7 @@ impl Link {
         let Attached { say, mut hear, first, hello_at } = attached;
         self.lease.attached(hello_at);
         self.pending.start_over();
+        self.roll_call = None;
         if let Some(over) = self.hear(first).await {
             return over;
         }
@@ -161,9 +174,13 @@ impl Link {
             Some(Hear::Granted(granted)) => {
                 self.lease.granted(granted.number, granted.ttl_ms, Instant::now());
                 self.led_by(NodeId(granted.node_id));
+                if granted.number == 0 {
+                    self.roll_call = Some(RollCall { missing: granted.outstanding, standing: HashSet::new() });
+                    self.call_roll().await;
+                }
             }
             Some(Hear::Order(order)) => match decode_order(&order.order) {
-                Ok(order) => self.sessions.order(order).await,
+                Ok(order) => self.order(order).await,
                 Err(error) => tracing::error!(%error, "an order cannot be read"),
             },
             Some(Hear::Reply(reply)) => self.answered(&reply).await,
@@ -171,6 +188,22 @@ impl Link {
             None => tracing::debug!("a message of an unknown kind is ignored"),
         }
         None
+    }
+
+    async fn order(&mut self, order: Order) {
+        if let Some(roll_call) = &mut self.roll_call {
+            roll_call.missing = roll_call.missing.saturating_sub(1);
+            roll_call.standing.insert(order.session.clone());
+        }
+        self.sessions.order(order).await;
+        self.call_roll().await;
+    }
+
+    /// Once every standing order has come: what has none is over.
+    async fn call_roll(&mut self) {
+        if let Some(roll_call) = self.roll_call.take_if(|roll_call| roll_call.missing == 0) {
+            self.sessions.keep(&roll_call.standing).await;
+        }
     }
 
     async fn answered(&mut self, reply: &v1::AgentReply) {

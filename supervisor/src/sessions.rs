@@ -4,7 +4,7 @@
 //! * at most one actor per session; an order that is older than a session's end does not bring it back;
 //! * after [`Sessions::clear`] returns, no worker of any session runs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rekindle_proto::statemachine::command::Reply;
@@ -76,14 +76,13 @@ impl Sessions {
     /// Stops every session and forgets all of them. Their workers are killed at once, and gone at the end.
     pub(crate) async fn clear(&self) {
         let table = std::mem::take(&mut *self.table());
-        for running in table.running.values() {
-            running.stop.cancel();
-        }
-        for (session, running) in table.running {
-            if running.task.await.is_err() {
-                tracing::error!(%session, "a session broke down");
-            }
-        }
+        stop(table.running).await;
+    }
+
+    /// Stops every session but these.
+    pub(crate) async fn keep(&self, standing: &HashSet<SessionId>) {
+        let over = self.table().running.extract_if(|session, _| !standing.contains(session)).collect();
+        stop(over).await;
     }
 
     fn session_for(&self, order: &Order) -> Option<mpsc::Sender<Control>> {
@@ -115,6 +114,17 @@ impl Sessions {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn stop(sessions: HashMap<SessionId, Running>) {
+    for running in sessions.values() {
+        running.stop.cancel();
+    }
+    for (session, running) in sessions {
+        if running.task.await.is_err() {
+            tracing::error!(%session, "a session broke down");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Protocols and orders for tests.
+//! Protocols and orders for tests, here and in `tests/it`.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,6 @@ use rekindle_proto::statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
-
-use super::Setup;
-use crate::limits::Limits;
 
 /// `(state name, [(event, next state)])`; an event is `peer!label` or `peer?label`.
 type States<'a> = &'a [(&'a str, &'a [(&'a str, u32)])];
@@ -66,10 +63,6 @@ pub(crate) fn fan_in() -> Image {
             &[("1|2", &[("A?m", 0), ("B?n", 0)])],
         ],
     )
-}
-
-pub(crate) fn setup(agent: &str) -> Setup {
-    Setup { me: AgentId(agent.to_owned()), limits: Limits::default(), faults: vec![] }
 }
 
 pub(crate) fn session_id() -> SessionId {

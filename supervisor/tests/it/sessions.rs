@@ -1,0 +1,111 @@
+//! Sessions without failures.
+
+use std::time::Duration;
+
+use rekindle_proto::statemachine::command::Command;
+use rekindle_proto::statemachine::effect::Goal;
+use rekindle_protocol::recovery::policy::Mode;
+
+use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, finished, gone, order, position, run};
+use crate::leader::Leader;
+use crate::plan::ping_pong;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn workers_exchange_messages_and_finish() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[PINGER, PONGER]);
+
+    order(&leader, &["one"], &plan.order()).await;
+    acknowledged(&leader, 0, &[A, B]).await;
+    // Nobody moves before `Run`.
+    let freeze = plan.freeze(&[A, B]);
+    order(&leader, &["one"], &freeze).await;
+    assert_eq!((position(&leader, A).await, position(&leader, B).await), (0, 0));
+    let go = plan.next(Goal::Run);
+    order(&leader, &["one"], &go).await;
+
+    assert_eq!((finished(&leader, A).await, finished(&leader, B).await), (7, 7));
+    let start = host.logged("\"type\":\"start\"").await;
+    assert_eq!(
+        start,
+        concat!(
+            r#"B: {"type":"start","session":"s1","role":"B","incarnation":1,"position":0,"base":0,"state":"1|3","#,
+            r#""next":["A?ping","A?done"],"roles":["A","B"],"mode":"restart","checkpoint":null}"#
+        )
+    );
+    assert_eq!(leader.untaken(), []);
+    assert_eq!(host.agent.leader().map(|node| node.0), Some(1));
+    host.agent.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_same_order_again_is_acknowledged_again_and_not_redone() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
+    for _ in 0..2 {
+        order(&leader, &["one"], &plan.order()).await;
+        acknowledged(&leader, 0, &[A, B]).await;
+    }
+    let started = host.events().into_iter().filter(|event| format!("{event:?}").starts_with("WorkerStarted")).count();
+    assert_eq!(started, 2);
+    host.agent.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_and_of_the_agent_leaves_no_worker() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
+    run(&leader, &["one"], &mut plan).await;
+    let pids = [host.pid("A", 1).await, host.pid("B", 1).await];
+    let end = plan.next(Goal::End);
+    order(&leader, &["one"], &end).await;
+    for pid in pids {
+        gone(pid).await;
+    }
+
+    let mut next = plan.order();
+    next.session.0 = "s2".to_owned();
+    order(&leader, &["one"], &next).await;
+    acknowledged(&leader, 0, &[A, B]).await;
+    let all: Vec<u32> = host
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            rekindle_supervisor::LocalEvent::WorkerStarted { pid, .. } => Some(pid),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(all.len(), 4);
+    host.agent.shutdown().await;
+    for pid in all {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} outlived its agent");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_stored_at_its_place_and_confirmed() {
+    const SAVER: &str = r#"
+read start
+echo '{"type":"send","to":"B","label":"ping","payload":1}'
+echo '{"type":"checkpoint","data":{"rounds":1}}'
+read stored
+echo "$stored" >&2
+read never
+"#;
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Checkpoint, &[("one", &host), ("one", &host)], &[SAVER, IDLER]);
+    run(&leader, &["one"], &mut plan).await;
+    let stored = leader.command(|command| match command {
+        Command::StoreCheckpoint { role, after, steps, data, .. } => Some((*role, *after, steps.clone(), data.clone())),
+        _ => None,
+    });
+    assert_eq!(stored.await.1, (A, 0, vec![0], br#"{"rounds":1}"#.to_vec()));
+    assert_eq!(host.logged("stored").await, r#"A: {"type":"stored","position":1}"#);
+    host.agent.shutdown().await;
+}
