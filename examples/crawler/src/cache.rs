@@ -59,8 +59,11 @@ impl Cache {
                 Err(error).with_context(|| format!("clearing the cache {}", self.folder.display()))
             }
             _ => {
-                // The session's folder goes with its last role. Another role may still have files in it.
-                let _ = self.folder.parent().map(std::fs::remove_dir);
+                // The session's folder goes with its last role, the root with its last session. Only empty folders can
+                // be removed so.
+                for folder in self.folder.ancestors().skip(1).take(2) {
+                    let _ = std::fs::remove_dir(folder);
+                }
                 Ok(())
             }
         }

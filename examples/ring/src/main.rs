@@ -23,45 +23,51 @@ fn main() -> anyhow::Result<()> {
     if place == 0 { lead(&mut worker, before, after) } else { follow(&mut worker, before, after) }
 }
 
-/// R1: begins each round with a segment of its own, and ends with the result.
+/// R1: makes the token, and takes it from the ring when all is done.
 fn lead(worker: &mut Worker, before: &str, after: &str) -> anyhow::Result<()> {
-    let numbers = setting::number("RING_NUMBERS", 2_000_000)?;
-    let rounds: usize = setting::number("RING_ROUNDS", 20)?;
-    ensure!(rounds > 0, "RING_ROUNDS must not be 0");
-    let mut tally = worker.checkpoint()?.unwrap_or_else(|| Tally::new(numbers, rounds * RING.len()));
-    while !tally.is_complete() {
-        tally.add_segment();
-        worker.send(after, "token", &tally)?;
-        tally = worker.receive_from(before)?.expect("token")?;
-        worker.save_checkpoint(&tally)?;
+    let mut segments: u64 = worker.checkpoint()?.unwrap_or(0);
+    if segments == 0 {
+        let numbers = setting::number("RING_NUMBERS", 20_000_000)?;
+        let rounds: usize = setting::number("RING_ROUNDS", 20)?;
+        ensure!(rounds > 0, "RING_ROUNDS must not be 0");
+        work(worker, after, Tally::new(numbers, rounds * RING.len()), &mut segments)?;
     }
-    report(worker, &tally)?;
-    worker.send(after, "finish", &())?;
-    worker.receive_from(before)?.expect::<()>("finish")?;
-    Ok(())
+    loop {
+        let tally: Tally = worker.receive_from(before)?.expect("token")?;
+        if tally.is_complete() {
+            report(worker, &tally)?;
+            worker.send(after, "finish", &())?;
+            worker.receive_from(before)?.expect::<()>("finish")?;
+            return Ok(());
+        }
+        work(worker, after, tally, &mut segments)?;
+    }
 }
 
-/// R2 to R5: work on the token and pass it on.
+/// R2 to R5: work on each token until there is none.
 fn follow(worker: &mut Worker, before: &str, after: &str) -> anyhow::Result<()> {
-    let mut round: u64 = worker.checkpoint()?.unwrap_or(0);
+    let mut segments: u64 = worker.checkpoint()?.unwrap_or(0);
     loop {
         let message = worker.receive_from(before)?;
         match message.label.as_str() {
-            "token" => {
-                let mut tally: Tally = message.decode()?;
-                tally.add_segment();
-                worker.send(after, "token", &tally)?;
-                round += 1;
-                worker.save_checkpoint(&round)?;
-            }
+            "token" => work(worker, after, message.decode()?, &mut segments)?,
             "finish" => {
-                worker.log(&format!("worked on {round} segments"))?;
+                worker.log(&format!("worked on {segments} segments"))?;
                 worker.send(after, "finish", &())?;
                 return Ok(());
             }
             other => bail!("the ring does not know the message `{other}`"),
         }
     }
+}
+
+/// Works on the token and passes it on. Afterwards the worker knows nothing but how often it did so: its checkpoint.
+fn work(worker: &mut Worker, after: &str, mut tally: Tally, segments: &mut u64) -> anyhow::Result<()> {
+    tally.add_segment();
+    worker.send(after, "token", &tally)?;
+    *segments += 1;
+    worker.save_checkpoint(segments)?;
+    Ok(())
 }
 
 /// Checks the result and writes it.

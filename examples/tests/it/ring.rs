@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Order, Session};
 use crate::folder;
-use crate::process::{Program, start};
+use crate::process::{Program, json as json_of, start};
 
 const ROLES: [&str; 5] = ["R1", "R2", "R3", "R4", "R5"];
 
@@ -34,20 +34,26 @@ fn goes_on_from_a_checkpoint() {
     let (_results, program) = program();
     let program = program.env("RING_NUMBERS", &1000).env("RING_ROUNDS", &4);
     let finished = Session::of(&ROLES, &program).run();
-    let mut line = start("R1", &["R2!token"]);
-    line["checkpoint"] = finished.checkpoints["R1"][1].clone();
-    line["base"] = json!(4);
-    let (_process, mut lines) = program.spawn(&line);
-    assert_eq!(lines.next().as_ref(), finished.sent["R1"].get(2));
+    for (role, before) in [("R1", "R5"), ("R4", "R3")] {
+        // The second round is over for it, and it was killed in the third.
+        let mut line = start(role, &[]);
+        line["checkpoint"] = finished.checkpoints[role][1].clone();
+        let (mut process, mut lines) = program.spawn(&line);
+        lines.next().expect("asks");
+        let third = usize::from(role != "R1") + 1;
+        process.give(before, "token", &json_of(&finished.sent[before][third])["payload"]);
+        assert_eq!(lines.next().as_ref(), finished.sent[role].get(2));
+        assert_eq!(lines.next().map(|line| json_of(&line)["data"].clone()).as_ref(), finished.checkpoints[role].get(2));
+    }
 }
 
 #[test]
 fn a_wrong_tally_is_not_reported() {
     let (_results, program) = program();
     let (mut process, mut lines) = program.env("RING_NUMBERS", &1000).env("RING_ROUNDS", &1).spawn(&start("R1", &[]));
-    let token = lines.next().expect("a token");
-    assert!(lines.next().expect("asks").contains("receive"));
-    let mut tally = crate::process::json(&token)["payload"].take();
+    let mut tally = json_of(&lines.next().expect("a token"))["payload"].take();
+    lines.next().expect("a checkpoint");
+    lines.next().expect("asks");
     tally["next"] = json!(1000);
     process.give("R5", "token", &tally);
     assert!(!process.succeeds());
