@@ -5,19 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rekindle_proto::statemachine::ids::NodeId;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-const NODES: u64 = 3;
+const NODES: usize = 3;
 const RESTART_DELAY: Duration = Duration::from_millis(500);
 
 /// The running nodes.
@@ -51,10 +52,8 @@ struct Plan {
 impl LocalNodes {
     /// Starts the nodes, their data below `folder`. They elect a leader by themselves.
     pub(crate) fn start(folder: &Path, filter: &str) -> Result<Self> {
-        let listeners: BTreeMap<NodeId, TcpListener> = (1..=NODES)
-            .map(|id| Ok((NodeId(id), TcpListener::bind("127.0.0.1:0")?)))
-            .collect::<std::io::Result<_>>()
-            .context("cannot bind a port on 127.0.0.1")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let listeners = listeners(&folder.join("addresses"))?;
         let addresses: BTreeMap<NodeId, SocketAddr> =
             listeners.iter().map(|(id, listener)| Ok((*id, listener.local_addr()?))).collect::<std::io::Result<_>>()?;
         let peers: Vec<_> = addresses.iter().map(|(id, address)| format!("{id}={address}")).collect();
@@ -98,6 +97,30 @@ impl LocalNodes {
             let _ = node.keeper.await;
         }
     }
+}
+
+/// A bound socket for each node.
+///
+/// The nodes of a data folder know each other by address, so the folder remembers the addresses for the next run.
+fn listeners(file: &Path) -> Result<BTreeMap<NodeId, TcpListener>> {
+    let remembered = match std::fs::read_to_string(file) {
+        Ok(text) => text.lines().map(str::to_owned).collect(),
+        Err(error) if error.kind() == ErrorKind::NotFound => vec!["127.0.0.1:0".to_owned(); NODES],
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    ensure!(remembered.len() == NODES, "{} must have {NODES} lines: it is damaged", file.display());
+    let bind = |address: &String| {
+        TcpListener::bind(address).with_context(|| {
+            format!("cannot listen on {address}\nhint: the nodes of this data folder live at that address; is another run using it?")
+        })
+    };
+    let listeners = remembered.iter().map(bind).collect::<Result<Vec<_>>>()?;
+    let mut addresses = String::new();
+    for listener in &listeners {
+        addresses.push_str(&format!("{}\n", listener.local_addr()?));
+    }
+    std::fs::write(file, addresses).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok((1..).map(NodeId).zip(listeners).collect())
 }
 
 impl Plan {

@@ -13,8 +13,8 @@ use crate::support::{Running, finish, free_port, last_json, processes_with, reki
 
 const PROTOCOL: &str = "module pair;
 global protocol Pair(role A, role B) {
-  order(Item) from A to B;
-  price(Amount) from B to A;
+  order() from A to B;
+  price() from B to A;
 }
 ";
 
@@ -80,7 +80,7 @@ fn refused(output: &Output, status: i32, wanted: &[&str]) {
 #[test]
 fn a_broken_protocol_is_shown_with_its_place() {
     let site = Site::new();
-    site.write("pair.scr", "module pair;\nglobal protocol Pair(role A, role B) {\n  order(Item) form A to B;\n}\n");
+    site.write("pair.scr", "module pair;\nglobal protocol Pair(role A, role B) {\n  order() form A to B;\n}\n");
     refused(&site.run(&[]), 1, &["pair.scr:3:", "error["]);
     let output = finish(rekindle(["protocol", "check"]).arg(site.path("pair.scr")));
     assert_eq!(output.status.code(), Some(1));
@@ -124,7 +124,7 @@ fn a_missing_worker_binary_says_where_it_was_looked_for() {
     let summary = last_json(&output);
     assert_eq!(summary["outcome"], "failed");
     let reason = summary["reason"].as_str().expect("a reason");
-    for wanted in ["./shop", "B", "PATH"] {
+    for wanted in ["./shop", "`B`", "/bin/shop"] {
         assert!(reason.contains(wanted), "`{wanted}` is missing in {reason}");
     }
 }
