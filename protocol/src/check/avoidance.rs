@@ -11,10 +11,13 @@ pub(super) fn some_role_can_be_avoided(global: &Global) -> bool {
     global.role_ids().any(|role| graph.avoidable(role, &looping))
 }
 
+/// Where a step leads, and between whom it is.
+type Step = (u32, Option<(Role, Role)>);
+
 /// The control flow of a global protocol: points and the interactions between them.
 struct Graph {
     /// Per point: where it leads, and with whom. No roles: a silent step.
-    steps: Vec<Vec<(u32, Option<(Role, Role)>)>>,
+    steps: Vec<Vec<Step>>,
     entries: Vec<u32>,
 }
 
@@ -46,7 +49,9 @@ impl Graph {
             }
             NodeKind::Disconnect { left, right } => (exit, Some((*left, *right))),
             NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
-                blocks.iter().for_each(|block| self.sequence(global, block, entry, exit));
+                for block in blocks {
+                    self.sequence(global, block, entry, exit);
+                }
                 return;
             }
             NodeKind::Rec { body } => {
@@ -67,7 +72,9 @@ impl Graph {
             let more = component.len() > 1;
             let first = component[0];
             if more || self.steps[first as usize].iter().any(|(to, _)| *to == first) {
-                component.iter().for_each(|point| looping[*point as usize] = true);
+                for point in component {
+                    looping[point as usize] = true;
+                }
             }
         }
         looping
@@ -76,7 +83,7 @@ impl Graph {
     /// Whether a loop can be gone round without `role`, which acts in it or after it.
     fn avoidable(&self, role: Role, looping: &[bool]) -> bool {
         let without = |point: usize| {
-            let steps: &[(u32, Option<(Role, Role)>)] = if looping[point] { &self.steps[point] } else { &[] };
+            let steps: &[Step] = if looping[point] { &self.steps[point] } else { &[] };
             let keep = move |with: &Option<(Role, Role)>| with.is_none_or(|(from, to)| from != role && to != role);
             steps.iter().filter(move |(to, with)| looping[*to as usize] && keep(with)).map(|(to, _)| *to)
         };

@@ -65,22 +65,12 @@ impl Summaries<'_> {
                 NodeKind::Rec { body } => {
                     let mut inner = Summary::default();
                     self.sequence(body, &mut inner);
-                    self.join(summary, &inner);
+                    join(summary, &inner);
                     self.loops.insert(node, inner);
                 }
                 NodeKind::Continue { target } => summary.continues.push((*target, summary.gives.clone())),
             }
         }
-    }
-
-    fn join(&self, summary: &mut Summary, inner: &Summary) {
-        for (role, node) in &inner.needs {
-            need(summary, *role, *node);
-        }
-        for (target, given) in &inner.continues {
-            summary.continues.push((*target, summary.gives.union(given).copied().collect()));
-        }
-        summary.gives.extend(&inner.gives);
     }
 
     /// The roles enabled in all branches.
@@ -103,7 +93,9 @@ impl Summaries<'_> {
         for &node in nodes {
             match &global.node(node).kind {
                 NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
-                    blocks.iter().for_each(|block| self.settle(block, around));
+                    for block in blocks {
+                        self.settle(block, around);
+                    }
                 }
                 NodeKind::Rec { body } => {
                     let continues = self.loops.get_mut(&node).map(|inner| std::mem::take(&mut inner.continues));
@@ -126,6 +118,16 @@ impl Summaries<'_> {
             }
         }
     }
+}
+
+fn join(summary: &mut Summary, inner: &Summary) {
+    for (role, node) in &inner.needs {
+        need(summary, *role, *node);
+    }
+    for (target, given) in &inner.continues {
+        summary.continues.push((*target, summary.gives.union(given).copied().collect()));
+    }
+    summary.gives.extend(&inner.gives);
 }
 
 fn need(summary: &mut Summary, role: Role, node: NodeId) {

@@ -188,11 +188,18 @@ impl Reporter<'_> {
     fn end(&mut self, system: &System<'_>, end: &[u32]) {
         for member in (0..system.members().len()).filter(|member| !may_end(system, end, *member)) {
             let role = self.role(system, member);
-            let message = format!("`{role}` may never come to its end");
-            let next = self.next(system, member, end[member]);
-            let finding = Diagnostic::new(Code::UnfinishedRole, self.place(system, member, end[member]), message)
-                .label(format!("`{role}` {next}, and nothing can happen any more"));
-            self.push(finding.hint(format!("tell `{role}` in every branch how it goes on")));
+            let done = system.state(end, member).moves.is_empty();
+            let (message, label) = if done {
+                let message = format!("`{role}` may stop before it has received everything");
+                (message, format!("`{role}` is done, and a message to it is left"))
+            } else {
+                let next = self.next(system, member, end[member]);
+                let message = format!("`{role}` may never come to its end");
+                (message, format!("`{role}` {next}, and nothing can happen any more"))
+            };
+            let finding = Diagnostic::new(Code::UnfinishedRole, self.place(system, member, end[member]), message);
+            let hint = format!("tell `{role}` in every branch how it goes on");
+            self.push(finding.label(label).hint(hint));
         }
     }
 

@@ -40,7 +40,9 @@ fn visit(global: &Global, nodes: &[NodeId], used: &mut [bool]) {
     for &node in nodes {
         match &global.node(node).kind {
             NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
-                blocks.iter().for_each(|block| visit(global, block, used));
+                for block in blocks {
+                    visit(global, block, used);
+                }
             }
             NodeKind::Rec { body } => visit(global, body, used),
             _ => {}

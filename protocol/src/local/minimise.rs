@@ -61,6 +61,9 @@ struct Refinement<'a> {
 
 type Signature = Vec<(Act, u32)>;
 
+/// States with the same signature.
+type Group = (Signature, Vec<u32>);
+
 impl<'a> Refinement<'a> {
     fn new(machine: &'a Local) -> Self {
         let count = machine.states.len();
@@ -91,7 +94,7 @@ impl<'a> Refinement<'a> {
                 batch.entry(self.class[state as usize]).or_default().push(state);
             }
             // All signatures of a round are taken before any class changes.
-            let mut batch: Vec<(u32, Vec<(Signature, Vec<u32>)>)> =
+            let mut batch: Vec<(u32, Vec<Group>)> =
                 batch.into_iter().map(|(class, states)| (class, self.groups(class, &states))).collect();
             batch.sort_unstable_by_key(|(class, _)| *class);
             for (class, groups) in batch {
@@ -102,12 +105,12 @@ impl<'a> Refinement<'a> {
     }
 
     /// The touched states of a class by signature, with one untouched state standing for all others.
-    fn groups(&self, class: u32, touched: &[u32]) -> Vec<(Signature, Vec<u32>)> {
+    fn groups(&self, class: u32, touched: &[u32]) -> Vec<Group> {
         let mut groups: HashMap<Signature, Vec<u32>> = HashMap::new();
         for &state in touched {
             groups.entry(self.signature(state)).or_default().push(state);
         }
-        let mut groups: Vec<(Signature, Vec<u32>)> = groups.into_iter().collect();
+        let mut groups: Vec<Group> = groups.into_iter().collect();
         groups.sort_unstable_by(|left, right| left.1[0].cmp(&right.1[0]));
         let members = &self.members[class as usize];
         if touched.len() < members.len() {
@@ -116,36 +119,8 @@ impl<'a> Refinement<'a> {
             if let Some(clean) = members.iter().find(|state| !marked.contains(state)) {
                 let signature = self.signature(*clean);
                 let rest = members.len() - touched.len();
-                return self.with_rest(groups, &signature, rest, members, &marked);
+                return with_rest(groups, &signature, rest, members, &marked);
             }
-        }
-        groups
-    }
-
-    /// Adds the untouched states: to the group that they belong to, as a group of their own only if that is small.
-    fn with_rest(
-        &self,
-        mut groups: Vec<(Signature, Vec<u32>)>,
-        signature: &Signature,
-        rest: usize,
-        members: &[u32],
-        marked: &std::collections::HashSet<u32>,
-    ) -> Vec<(Signature, Vec<u32>)> {
-        let joined = groups.iter().position(|(other, _)| other == signature);
-        let with = rest + joined.map_or(0, |at| groups[at].1.len());
-        let largest = groups.iter().map(|(_, states)| states.len()).max().unwrap_or(0);
-        if with >= largest {
-            // The untouched ones keep the class: whoever is like them does not move either.
-            if let Some(at) = joined {
-                groups.remove(at);
-            }
-            groups.insert(0, (Vec::new(), Vec::new()));
-            return groups;
-        }
-        let clean: Vec<u32> = members.iter().copied().filter(|state| !marked.contains(state)).collect();
-        match joined {
-            Some(at) => groups[at].1.extend(clean),
-            None => groups.push((signature.clone(), clean)),
         }
         groups
     }
@@ -155,7 +130,7 @@ impl<'a> Refinement<'a> {
     }
 
     /// Gives every group but one a class of its own. A group without states stands for those that stay.
-    fn split(&mut self, class: u32, mut groups: Vec<(Signature, Vec<u32>)>) {
+    fn split(&mut self, class: u32, mut groups: Vec<Group>) {
         let stays = match groups.iter().position(|(_, states)| states.is_empty()) {
             Some(stays) => stays,
             None => (0..groups.len()).max_by_key(|at| groups[*at].1.len()).unwrap_or(0),
@@ -191,6 +166,33 @@ impl<'a> Refinement<'a> {
             }
         }
     }
+}
+
+/// Adds the untouched states: to the group that they belong to, as a group of their own only if that is small.
+fn with_rest(
+    mut groups: Vec<Group>,
+    signature: &Signature,
+    rest: usize,
+    members: &[u32],
+    marked: &std::collections::HashSet<u32>,
+) -> Vec<Group> {
+    let joined = groups.iter().position(|(other, _)| other == signature);
+    let with = rest + joined.map_or(0, |at| groups[at].1.len());
+    let largest = groups.iter().map(|(_, states)| states.len()).max().unwrap_or(0);
+    if with >= largest {
+        // The untouched ones keep the class: whoever is like them does not move either.
+        if let Some(at) = joined {
+            groups.remove(at);
+        }
+        groups.insert(0, (Vec::new(), Vec::new()));
+        return groups;
+    }
+    let clean: Vec<u32> = members.iter().copied().filter(|state| !marked.contains(state)).collect();
+    match joined {
+        Some(at) => groups[at].1.extend(clean),
+        None => groups.push((signature.clone(), clean)),
+    }
+    groups
 }
 
 fn quotient(machine: &Local, classes: &[u32]) -> Local {

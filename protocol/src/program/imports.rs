@@ -34,15 +34,12 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn main(&mut self, path: &str) {
-        match (self.read)(path) {
-            Some(text) => {
-                self.add(path, text);
-            }
-            None => {
-                self.loaded.sources.push(SourceFile { path: path.to_owned(), text: String::new() });
-                let message = format!("cannot read `{path}`");
-                self.loaded.syntax.push(Diagnostic::new(Code::ImportNotFound, Span::default(), message));
-            }
+        if let Some(text) = (self.read)(path) {
+            self.add(path, text);
+        } else {
+            self.loaded.sources.push(SourceFile { path: path.to_owned(), text: String::new() });
+            let message = format!("cannot read `{path}`");
+            self.loaded.syntax.push(Diagnostic::new(Code::ImportNotFound, Span::default(), message));
         }
         let mut next = 0;
         while next < self.loaded.modules.len() {

@@ -85,7 +85,9 @@ impl<'a> Checker<'a> {
                 StatementKind::Wrap { from, to } => self.pair(*from, *to, "wraps its connection to"),
                 StatementKind::Choice { at, blocks } => {
                     self.role(*at);
-                    blocks.iter().for_each(|block| self.block(block));
+                    for block in blocks {
+                        self.block(block);
+                    }
                 }
                 StatementKind::Par { blocks } => blocks.iter().for_each(|block| self.block(block)),
                 StatementKind::Rec { variable, body } => {

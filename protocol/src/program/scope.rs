@@ -1,6 +1,7 @@
 //! What each module can name: its own declarations and protocols, and those of the modules it imports.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
@@ -81,13 +82,19 @@ fn import_names(
             Some(alias) => (vec![alias.name], alias.span),
             None => (import.module.parts.iter().map(|part| part.name).collect::<Vec<_>>(), import.module.span),
         };
-        if scope.modules.contains_key(&visible) {
-            let shown: Vec<&str> = visible.iter().map(|name| names.text(*name)).collect();
-            let message = format!("`{}` already names a module here", shown.join("."));
-            let finding = Diagnostic::new(Code::ImportClash, span, message);
-            findings.push(finding.hint("import it under another name with `as`, or leave the import out"));
-        } else if let Some(link) = link {
-            scope.modules.insert(visible, *link);
+        let shown: Vec<&str> = visible.iter().map(|name| names.text(*name)).collect();
+        let shown = shown.join(".");
+        match scope.modules.entry(visible) {
+            Entry::Occupied(_) => {
+                let message = format!("`{shown}` already names a module here");
+                let finding = Diagnostic::new(Code::ImportClash, span, message);
+                findings.push(finding.hint("import it under another name with `as`, or leave the import out"));
+            }
+            Entry::Vacant(free) => {
+                if let Some(link) = link {
+                    free.insert(*link);
+                }
+            }
         }
     }
 }

@@ -120,7 +120,9 @@ pub(super) fn in_loops(machine: &Local) -> Vec<bool> {
     let successors = |state: usize| machine.states[state].moves.iter().map(|step| step.to);
     for component in components(machine.states.len(), successors) {
         let alone = component.len() == 1 && !successors(component[0] as usize).any(|to| to == component[0]);
-        component.iter().for_each(|state| looping[*state as usize] = !alone);
+        for state in component {
+            looping[state as usize] = !alone;
+        }
     }
     looping
 }

@@ -1,5 +1,7 @@
 //! Whatever the text: no panic, no hang, and findings that point into it.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use rekindle_protocol::CheckOptions;
 use rekindle_protocol::diagnostics::{Colour, Report};
@@ -156,10 +158,8 @@ fn nesting_up_to_the_bound_is_accepted() {
 fn a_long_chain_of_calls_is_refused_and_does_not_overflow() {
     let mut text = String::from("global protocol P0(role A, role B) { m() from A to B; do P1(A, B); }\n");
     for index in 1..2000 {
-        text.push_str(&format!(
-            "aux global protocol P{index}(role A, role B) {{ m() from A to B; do P{}(A, B); }}\n",
-            index + 1
-        ));
+        let next = index + 1;
+        let _ = writeln!(text, "aux global protocol P{index}(role A, role B) {{ m() from A to B; do P{next}(A, B); }}");
     }
     text.push_str("aux global protocol P2000(role A, role B) { m() from A to B; }\n");
     let report = pipeline(&text);

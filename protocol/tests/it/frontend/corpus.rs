@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{read, testdata};
 
+#[allow(clippy::print_stderr, reason = "a comparison that did not take place must be seen")]
 fn folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
     let root = std::env::var_os("REKINDLE_CORPUS").map_or(beside, PathBuf::from);
