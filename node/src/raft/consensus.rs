@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, future};
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft::raft::WriteResult;
 use openraft::{BasicNode, ReadPolicy, ServerState, SnapshotPolicy};
@@ -19,7 +19,7 @@ use rekindle_statemachine::command::{Command, Entry, Reply};
 use rekindle_statemachine::ids::{NodeId, RequestId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
@@ -40,6 +40,8 @@ use crate::storage::writer::Writer;
 const ENTRY_LIMIT: usize = 8 << 20;
 /// A write or a read that takes longer is answered with doubt: the majority may be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many of the longest election timeouts a node leaves to the one before it to begin a new cluster.
+const TURN: u32 = 3;
 /// How often the disk is checked for a write that hangs.
 const CHECK_DISK: Duration = Duration::from_millis(500);
 
@@ -93,6 +95,7 @@ pub(crate) struct Engine {
     /// Ends, with the reason, when the node cannot go on.
     pub(crate) failure: JoinHandle<String>,
     leadership: JoinHandle<()>,
+    beginning: Option<JoinHandle<()>>,
 }
 
 /// Why the consensus did not start.
@@ -128,25 +131,27 @@ pub(crate) async fn start(
     let state = StateStore::new(replica, snapshots);
     let raft =
         Raft::new(config.id.0, settings, network, log, state).await.map_err(|fatal| EngineError(fatal.to_string()))?;
-    if pristine {
-        begin(&raft, config).await?;
-    }
     let own = addressee(&config.cluster, config.id.0).map_err(|error| EngineError(error.to_string()))?;
     let service = RaftService::server(raft.clone(), own, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let failure = tokio::spawn(watch_for_failure(raft.clone(), writer, config.timings.disk_timeout));
+    let beginning = pristine.then(|| tokio::spawn(begin(raft.clone(), config.clone())));
     let consensus = Consensus { id: config.id, raft, clock: Arc::clone(&seams.clock), leadership };
-    Ok(Engine { consensus, service, failure, leadership: follow })
+    Ok(Engine { consensus, service, failure, leadership: follow, beginning })
 }
 
-/// Every node of a new cluster writes the same first entry; who was begun by another one already has it.
-async fn begin(raft: &Raft, config: &NodeConfig) -> Result<(), EngineError> {
+/// Every node of a new cluster would write the same first entry, so any of them may begin. But who begins stands for
+/// election at once: so they take turns, and who has heard from another one by then leaves it at that.
+async fn begin(raft: Raft, config: NodeConfig) {
+    let before = config.peers.keys().take_while(|id| **id != config.id).count();
+    sleep(config.timings.election_max * TURN * u32::try_from(before).unwrap_or(u32::MAX)).await;
     let members: BTreeMap<u64, BasicNode> =
         config.peers.iter().map(|(id, endpoint)| (id.0, BasicNode::new(endpoint))).collect();
     match raft.initialize(members).await {
-        Ok(()) | Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
-        Err(error) => Err(EngineError(error.to_string())),
+        Ok(()) => tracing::info!(cluster = config.cluster, "the cluster begins"),
+        Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+        Err(error) => tracing::warn!(%error, "the cluster could not be begun"),
     }
 }
 
@@ -176,6 +181,9 @@ impl Engine {
     /// Stops taking part. What was acknowledged is on disk.
     pub(crate) async fn stop(self) {
         self.failure.abort();
+        if let Some(beginning) = self.beginning {
+            beginning.abort();
+        }
         // The core may have stopped by itself; there is nothing to do about that here.
         let _ = self.consensus.raft.shutdown().await;
         self.leadership.abort();
@@ -346,7 +354,7 @@ async fn watch_for_failure(raft: Raft, writer: Writer, disk_timeout: Duration) -
     };
     let hanging = async {
         loop {
-            tokio::time::sleep(CHECK_DISK).await;
+            sleep(CHECK_DISK).await;
             if writer.stalled_for() > disk_timeout {
                 return format!("the disk has not finished a write for {} ms", millis(disk_timeout));
             }

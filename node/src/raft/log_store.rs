@@ -47,6 +47,8 @@ struct Tail {
     purged: Option<LogId>,
     committed: Option<LogId>,
     last: Option<LogId>,
+    /// The first entry that is there; `None` if there is none. Right after the purged ones in a real log.
+    first: Option<u64>,
     cache: VecDeque<Cached>,
     cached_bytes: usize,
     /// Every entry up to here is on disk.
@@ -68,7 +70,13 @@ impl LogStore {
             Some((key, value)) => Some(decode_entry(&key, &value)?.log_id),
             None => purged,
         };
+        let first = first_index(disk.as_ref())?;
+        let expected = purged.map_or(0, |purged| purged.index + 1);
+        if first.is_some_and(|first| first != expected) {
+            return Err(corrupt(format!("the log has no entry {expected}")));
+        }
         let tail = Tail {
+            first,
             vote: mark(disk.as_ref(), VOTE)?,
             purged,
             committed: mark(disk.as_ref(), COMMITTED)?,
@@ -157,14 +165,9 @@ struct View {
 impl Tail {
     fn view(&self, from: u64, to: u64, bytes: usize) -> View {
         let end = self.last.map_or(0, |last| last.index + 1);
-        let (from, to) = (from.max(self.first()), to.min(end));
+        let (from, to) = (from.max(self.first.unwrap_or(end)), to.min(end));
         let disk_to = to.min(self.first_cached().unwrap_or(end));
         View { from, disk_to, cached: self.cached(from, to, bytes), removals: self.removals }
-    }
-
-    /// The first index that is not purged.
-    fn first(&self) -> u64 {
-        self.purged.map_or(0, |purged| purged.index + 1)
     }
 
     fn first_cached(&self) -> Option<u64> {
@@ -189,6 +192,7 @@ impl Tail {
 
     fn push(&mut self, entry: LogEntry, bytes: usize) {
         self.last = Some(entry.log_id);
+        self.first.get_or_insert(entry.log_id.index);
         self.cached_bytes += bytes;
         self.cache.push_back(Cached { entry, bytes });
     }
@@ -227,9 +231,6 @@ impl RaftLogReader<TypeConfig> for LogStore {
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
         // A reader that comes too late for its first entry gets none: what follows a gap must not be sent.
-        if start < self.tail().first() {
-            return Ok(Vec::new());
-        }
         let entries = self.read(start, end, READ_BYTES)?;
         Ok(if entries.first().is_some_and(|first| first.log_id.index == start) { entries } else { Vec::new() })
     }
@@ -303,7 +304,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             while tail.cache.back().is_some_and(|cached| cached.entry.log_id.index >= from) {
                 tail.pop_back();
             }
-            tail.last = last_log_id.max(tail.purged);
+            tail.last = tail.last.min(last_log_id).max(tail.purged);
+            tail.first = tail.first.filter(|first| *first < from);
         }
         self.writer.commit(vec![delete(from, u64::MAX)]).await?;
         // Completions of earlier appends, with indices that are gone now, have all run before this one.
@@ -320,6 +322,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             tail.removals += 1;
             tail.purged = Some(log_id);
+            let next = log_id.index + 1;
+            let left = tail.last.is_some_and(|last| last.index >= next);
+            tail.first = tail.first.filter(|_| left).map(|first| first.max(next));
             tail.last = tail.last.max(Some(log_id));
             while tail.cache.front().is_some_and(|cached| cached.entry.log_id.index <= log_id.index) {
                 tail.pop_front();
@@ -358,6 +363,15 @@ fn put_mark<T: Serialize>(name: &'static [u8], value: &T) -> Op {
 fn mark<T: DeserializeOwned>(disk: &dyn Disk, name: &[u8]) -> io::Result<Option<T>> {
     let Some(bytes) = disk.get(Table::Meta, name)? else { return Ok(None) };
     payload::decode("log's mark", &bytes).map(Some).map_err(corrupt)
+}
+
+fn first_index(disk: &dyn Disk) -> io::Result<Option<u64>> {
+    let mut first = None;
+    disk.scan(Table::Log, &key(0), &key(u64::MAX), &mut |key, _| {
+        first = key.try_into().ok().map(u64::from_be_bytes);
+        ControlFlow::Break(())
+    })?;
+    Ok(first)
 }
 
 fn decode_entry(key: &[u8], value: &[u8]) -> io::Result<LogEntry> {

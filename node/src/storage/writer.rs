@@ -45,14 +45,13 @@ pub enum WriterMode {
 #[derive(Clone)]
 pub(crate) struct Writer {
     route: Route,
-    disk: Arc<dyn Disk>,
     stall: Arc<Stall>,
 }
 
 #[derive(Clone)]
 enum Route {
     Thread(mpsc::Sender<Job>),
-    Inline,
+    Inline(Arc<dyn Disk>),
 }
 
 /// Joins the writer's thread.
@@ -69,13 +68,13 @@ impl Writer {
     pub(crate) fn start(disk: Arc<dyn Disk>, mode: WriterMode) -> io::Result<(Self, WriterThread)> {
         let stall = Arc::new(Stall { origin: Instant::now(), since: AtomicU64::new(0) });
         if mode == WriterMode::Inline {
-            return Ok((Writer { route: Route::Inline, disk, stall }, WriterThread(None)));
+            return Ok((Writer { route: Route::Inline(disk), stall }, WriterThread(None)));
         }
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let (own, watched) = (Arc::clone(&disk), Arc::clone(&stall));
+        let watched = Arc::clone(&stall);
         let handle =
-            thread::Builder::new().name("log-writer".to_owned()).spawn(move || run(jobs, own.as_ref(), &watched))?;
-        Ok((Writer { route: Route::Thread(queue), disk, stall }, WriterThread(Some(handle))))
+            thread::Builder::new().name("log-writer".to_owned()).spawn(move || run(jobs, disk.as_ref(), &watched))?;
+        Ok((Writer { route: Route::Thread(queue), stall }, WriterThread(Some(handle))))
     }
 
     /// Queues a job; `done` is called once it is written.
@@ -88,8 +87,8 @@ impl Writer {
         let job = Job { ops, durability, done: Box::new(done) };
         match &self.route {
             Route::Thread(queue) => queue.send(job).await.map_err(|_| stopped()),
-            Route::Inline => {
-                write(self.disk.as_ref(), &job.ops, job.durability);
+            Route::Inline(disk) => {
+                write(disk.as_ref(), &job.ops, job.durability);
                 (job.done)();
                 Ok(())
             }

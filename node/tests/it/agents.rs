@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::harness::{Cluster, PATIENCE, ping, session};
+use crate::harness::{Cluster, PATIENCE, ping, session, wait_until};
 
 /// The agent's end of a stream.
 struct Agent {
@@ -28,15 +28,17 @@ struct Agent {
 }
 
 impl Agent {
-    /// Attaches to whoever leads.
-    async fn attach(cluster: &Cluster, instance: u64) -> Self {
-        loop {
+    /// Attaches to whoever leads; returns with the lease.
+    async fn attach(cluster: &Cluster, instance: u64) -> (Self, v1::Granted) {
+        wait_until("an agent to be attached", async || {
             let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
-            match Self::attach_to(leader.channel, instance).await {
-                Ok(agent) => return agent,
-                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            let mut agent = Self::attach_to(leader.channel, instance).await.ok()?;
+            match agent.hear().await {
+                Ok(Some(Heard::Granted(granted))) => Some((agent, granted)),
+                _ => None,
             }
-        }
+        })
+        .await
     }
 
     async fn attach_to(channel: tonic::transport::Channel, instance: u64) -> Result<Self, Status> {
@@ -111,8 +113,7 @@ fn short_leases(config: NodeConfig) -> NodeConfig {
 #[tokio::test]
 async fn an_agent_is_given_orders_and_reports() {
     let cluster = Cluster::start(3, |config| config);
-    let mut agent = Agent::attach(&cluster, 1).await;
-    let granted = agent.granted().await;
+    let (mut agent, granted) = Agent::attach(&cluster, 1).await;
     assert_eq!((granted.number, granted.ttl_ms, granted.outstanding), (0, 3000, 0));
     start_session(&cluster).await;
     let launch = agent.order().await;
@@ -137,23 +138,21 @@ async fn an_agent_is_given_orders_and_reports() {
 #[tokio::test]
 async fn the_next_leader_gives_every_order_again() {
     let mut cluster = Cluster::start(3, |config| config);
-    let mut agent = Agent::attach(&cluster, 1).await;
-    agent.granted().await;
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
     start_session(&cluster).await;
     let launch = agent.order().await;
     let leader = cluster.leader().await;
     cluster.kill(leader);
     while let Ok(Some(_)) = agent.hear().await {}
-    let mut agent = Agent::attach(&cluster, 1).await;
-    assert_eq!(agent.granted().await.outstanding, 1);
+    let (mut agent, granted) = Agent::attach(&cluster, 1).await;
+    assert_eq!(granted.outstanding, 1);
     assert_eq!(agent.order().await, launch, "the same order");
 }
 
 #[tokio::test]
 async fn an_agent_that_is_silent_loses_its_lease() {
     let cluster = Cluster::start(3, short_leases);
-    let mut agent = Agent::attach(&cluster, 1).await;
-    agent.granted().await;
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
     start_session(&cluster).await;
     agent.order().await;
     loop {
@@ -182,10 +181,8 @@ async fn an_agent_that_is_silent_loses_its_lease() {
 #[tokio::test]
 async fn a_newer_run_of_an_agent_ends_the_older() {
     let cluster = Cluster::start(3, |config| config);
-    let mut older = Agent::attach(&cluster, 1).await;
-    older.granted().await;
-    let mut newer = Agent::attach(&cluster, 2).await;
-    newer.granted().await;
+    let (mut older, _) = Agent::attach(&cluster, 1).await;
+    let (_newer, _) = Agent::attach(&cluster, 2).await;
     assert!(matches!(older.hear().await, Ok(Some(Heard::Dismissed(_)))));
     assert_eq!(older.hear().await.expect("no error"), None);
 }
@@ -193,8 +190,7 @@ async fn a_newer_run_of_an_agent_ends_the_older() {
 #[tokio::test]
 async fn agents_may_only_report() {
     let cluster = Cluster::start(3, |config| config);
-    let mut agent = Agent::attach(&cluster, 1).await;
-    agent.granted().await;
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
     agent.report(1, &Command::CancelSession { session: SessionId("s".into()) }).await;
     let error = agent.hear().await.expect_err("not an agent's business");
     assert_eq!(error.code(), tonic::Code::InvalidArgument);
@@ -204,8 +200,7 @@ async fn agents_may_only_report() {
 #[tokio::test]
 async fn an_answer_that_was_lost_is_given_again() {
     let cluster = Cluster::start(3, |config| config);
-    let mut agent = Agent::attach(&cluster, 1).await;
-    agent.granted().await;
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
     start_session(&cluster).await;
     let launch = agent.order().await;
     let Goal::Restore(restore) = &launch.goal else { panic!("{launch:?}") };
@@ -228,7 +223,7 @@ async fn a_follower_sends_agents_to_the_leader() {
     let follower = cluster.follower().await;
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.endpoint(follower)));
     let channel = endpoint.expect("an endpoint").connect().await.expect("connected");
-    let refused = crate::harness::wait_until("the follower to know the leader", async || {
+    let refused = wait_until("the follower to know the leader", async || {
         let status = Agent::attach_to(channel.clone(), 1).await.err().expect("it does not lead");
         match rekindle_proto::status::verdict(&status) {
             rekindle_proto::status::Verdict::NotLeader { endpoint: Some(endpoint), .. } => Some(endpoint),

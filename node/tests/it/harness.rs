@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rekindle_node::{Compaction, NodeConfig, NodeId, RunningNode, StartError};
+use rekindle_node::{Compaction, NodeConfig, NodeId, RunningNode, StartError, Timings};
 use rekindle_proto::client::{Client, find_leader};
 use rekindle_proto::v1;
 use tempfile::TempDir;
@@ -42,9 +42,10 @@ impl Cluster {
         cluster
     }
 
-    pub(crate) fn config(&self, id: u64) -> NodeConfig {
+    fn config(&self, id: u64) -> NodeConfig {
         let folder = self.nodes[&id].folder.path();
-        (self.config)(NodeConfig::new(NodeId(id), "test", folder, self.peers.clone()))
+        let config = NodeConfig::new(NodeId(id), "test", folder, self.peers.clone());
+        (self.config)(NodeConfig { timings: calm(), ..config })
     }
 
     /// In a thread of its own, since a test may be inside of a runtime.
@@ -105,6 +106,16 @@ impl Drop for Cluster {
                 self.kill(id);
             }
         }
+    }
+}
+
+/// Many clusters share few cores here, so a leader is given more time than by default before it is doubted.
+fn calm() -> Timings {
+    Timings {
+        heartbeat: Duration::from_millis(100),
+        election_min: Duration::from_millis(500),
+        election_max: Duration::from_millis(1000),
+        ..Timings::default()
     }
 }
 
