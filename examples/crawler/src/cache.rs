@@ -45,14 +45,13 @@ impl Cache {
             return Ok(answer);
         }
         let answer = ask()?;
-        let folder = file.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(folder)
+        create(file.parent().unwrap_or(&self.folder))
             .and_then(|()| write_atomically(&file, serde_json::to_string(&answer)?.as_bytes()))
             .with_context(|| format!("writing to the cache {}", file.display()))?;
         Ok(answer)
     }
 
-    /// Forgets everything.
+    /// Forgets everything, and leaves no empty folder behind.
     pub(crate) fn clear(self) -> anyhow::Result<()> {
         match std::fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -81,6 +80,17 @@ impl Cache {
         // No folder has this ending, since an escaped name has no dot.
         path.push(format!("{rest}.json"));
         path
+    }
+}
+
+/// Creates a folder. Another session that ends now may remove the root just when it was found: then once more.
+fn create(folder: &Path) -> std::io::Result<()> {
+    let mut attempts = 0..10;
+    loop {
+        match std::fs::create_dir_all(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && attempts.next().is_some() => {}
+            result => return result,
+        }
     }
 }
 
@@ -127,17 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn clearing_leaves_nothing_of_the_session_once_every_role_has() {
+    fn clearing_leaves_nothing_once_every_role_of_every_session_has() {
         let root = tempfile::tempdir().expect("a folder");
-        let caches = ["F1", "F2"].map(|role| Cache::within(root.path(), "s-1", role));
+        let caches = [("s-1", "F1"), ("s-1", "F2"), ("s-2", "F1")];
+        let caches = caches.map(|(session, role)| Cache::within(root.path(), session, role));
         for cache in &caches {
             cache.remember("/", || Ok(1)).expect("asked");
         }
-        let [first, second] = caches;
+        let [first, second, other] = caches;
         first.clear().expect("cleared");
         assert_eq!(second.remember("/", || Ok(2)).expect("remembered"), 1);
         second.clear().expect("cleared");
-        assert_eq!(std::fs::read_dir(root.path()).expect("a folder").count(), 0);
+        assert_eq!(std::fs::read_dir(root.path()).expect("a folder").count(), 1);
+        other.clear().expect("cleared");
+        assert!(!root.path().exists());
         Cache::within(root.path(), "s-1", "F1").clear().expect("nothing to clear");
     }
 }

@@ -121,7 +121,7 @@ fn the_index_does_not_depend_on_the_order_of_things() {
 fn nothing_is_left_in_the_cache() {
     let crawl = Crawl::new().env("MAX_PAGES", &4);
     crawl.run();
-    assert_eq!(crawl.folder.path().join("cache").read_dir().expect("was used").count(), 0);
+    assert!(!crawl.folder.path().join("cache").exists());
 }
 
 #[test]
