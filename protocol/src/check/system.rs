@@ -7,6 +7,8 @@ pub(super) mod explore;
 pub(super) mod faults;
 pub(super) mod scc;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::global::{Feature, Global, MessageId, Role};
 use crate::local::{ActKind, Local, LocalState, Move};
@@ -83,6 +85,22 @@ impl<'a> System<'a> {
                     self.channels.push(channel);
                 }
             }
+        }
+    }
+
+    /// The same system, explored in all orders of its events.
+    #[cfg(test)]
+    fn with_all_orders(&self) -> System<'a> {
+        System {
+            machines: self.machines.clone(),
+            members: self.members.clone(),
+            places: self.places.clone(),
+            channels: self.channels.clone(),
+            channel_index: self.channel_index.clone(),
+            connections: true,
+            starts_connected: true,
+            loop_heads: self.loop_heads.clone(),
+            in_loops: self.in_loops.clone(),
         }
     }
 

@@ -89,7 +89,9 @@ fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
     }
     let from = system.place(first.act.peer);
     let message = system.slot(config, system.channel(from, member)?)?;
-    if moves.iter().any(|step| system.can(config, member, step)) {
+    // Where several peers may come first, only messages from all of them leave no way on.
+    let comes = |peer| system.channel(peer, member).and_then(|channel| system.slot(config, channel)).is_some();
+    if moves.iter().any(|step| system.can(config, member, step) || !comes(system.place(step.act.peer))) {
         return None;
     }
     Some(Fault::Stuck { member, state: config[member], from, message })
@@ -98,13 +100,18 @@ fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
 /// Those of whom one must act before `member` can; `None` if it need not wait for anybody.
 fn waits_for(system: &System<'_>, config: &[u32], member: usize) -> Option<Vec<usize>> {
     let moves = &system.state(config, member).moves;
-    let first = moves.first()?;
+    if moves.is_empty() {
+        return None;
+    }
     let peer = |place: crate::global::Role| system.place(place);
     let all = |kinds: &[ActKind]| moves.iter().all(|step| kinds.contains(&step.act.kind));
     if all(&[ActKind::Receive]) {
-        let from = peer(first.act.peer);
-        let waiting = system.channel(from, member).is_none_or(|channel| system.slot(config, channel).is_none());
-        return waiting.then(|| vec![from]);
+        let mut peers: Vec<usize> = moves.iter().map(|step| peer(step.act.peer)).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        let comes =
+            |from: &usize| system.channel(*from, member).and_then(|channel| system.slot(config, channel)).is_some();
+        return (!peers.iter().any(comes)).then_some(peers);
     }
     let starts_by_accepting = all(&[ActKind::Accept]) && config[member] == system.machine(member).initial;
     let synchronous = all(&[ActKind::Accept, ActKind::Request, ActKind::WrapClient, ActKind::WrapServer]);
