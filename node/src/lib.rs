@@ -30,7 +30,7 @@ pub use raft::runtime::seed_thread;
 pub use rekindle_statemachine::ids::NodeId;
 pub use start::{RunningNode, start, start_with};
 pub use storage::writer::WriterMode;
-pub use storage::{Disk, Durability, Op, Table};
+pub use storage::{Disk, Durability, Op, Table, Visit};
 
 /// Makes a panic in any task or thread end the process, after it was reported.
 ///

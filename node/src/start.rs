@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, Stream};
+use futures::Stream;
 use rekindle_proto::v1::agents_server::AgentsServer;
 use rekindle_proto::v1::cluster_server::ClusterServer;
 use rekindle_statemachine::ids::NodeId;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::{Connected, Router, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -95,31 +95,41 @@ where
         .await
         .map_err(|error| recovery(error.to_string()))?;
     let tasks = TaskTracker::new();
+    let router = services(&config, &engine, replica, hub, &tasks, &stop);
+    let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
+    tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
+    Ok(RunningNode { id: config.id, address, stop, engine, server, tasks, writer: thread })
+}
+
+/// Everything that the node offers, with the tasks behind it.
+fn services(
+    config: &NodeConfig,
+    engine: &Engine,
+    replica: Arc<Replica>,
+    hub: Arc<Hub>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Router {
+    let consensus = &engine.consensus;
     let leases = Arc::new(Leases::new(config.lease_ttl));
     let leader = Leader {
-        consensus: engine.consensus.clone(),
+        consensus: consensus.clone(),
         replica: Arc::clone(&replica),
         leases: Arc::clone(&leases),
         position_timeout: config.position_timeout,
     };
     tasks.spawn(stop.clone().run_until_cancelled_owned(leader.run()));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(report_health(consensus.clone(), health)));
     let cluster = ClusterService {
         cluster: config.cluster.clone(),
-        consensus: engine.consensus.clone(),
+        consensus: consensus.clone(),
         replica: Arc::clone(&replica),
         stop: stop.clone(),
     };
-    let agents = AgentsService {
-        consensus: engine.consensus.clone(),
-        replica,
-        hub,
-        leases,
-        tasks: tasks.clone(),
-        stop: stop.clone(),
-    };
-    let (health, health_service) = tonic_health::server::health_reporter();
-    tasks.spawn(stop.clone().run_until_cancelled_owned(report_health(engine.consensus.clone(), health)));
-    let router = Server::builder()
+    let agents =
+        AgentsService { consensus: consensus.clone(), replica, hub, leases, tasks: tasks.clone(), stop: stop.clone() };
+    Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS)
@@ -127,10 +137,7 @@ where
         .add_service(health_service)
         .add_service(engine.service.clone())
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT));
-    let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
-    tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
-    Ok(RunningNode { id: config.id, address, stop, engine, server, tasks, writer: thread })
+        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 fn check(config: &NodeConfig) -> Result<(), StartError> {
@@ -199,6 +206,7 @@ impl RunningNode {
         tasks.wait().await;
         engine.stop().await;
         // The writer ends when the last handle on it is gone; what still holds one was told to stop above.
-        let _ = tokio::task::spawn_blocking(move || writer.join()).map(drop).await;
+        // A panic in it has been reported by its hook.
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
 }

@@ -59,6 +59,9 @@ pub enum Durability {
     Synced,
 }
 
+/// Is shown a key and its value, and says whether to go on.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// A store of ordered tables.
 ///
 /// Reads see every write that has returned. Calls block for as long as the disk takes.
@@ -70,13 +73,7 @@ pub trait Disk: Send + Sync + 'static {
     fn get(&self, table: Table, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
 
     /// Shows the pairs with keys in `from..to`, in order, until told to stop.
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> io::Result<()>;
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()>;
 
     /// The pair with the greatest key.
     fn last(&self, table: Table) -> io::Result<Option<(Vec<u8>, Vec<u8>)>>;

@@ -167,7 +167,6 @@ fn settings(config: &NodeConfig) -> Result<openraft::Config, EngineError> {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.compaction.snapshot_after),
         max_in_snapshot_log_to_keep: config.compaction.keep,
         purge_batch_size: config.compaction.purge_batch,
-        replication_lag_threshold: config.compaction.keep.max(1),
         ..openraft::Config::default()
     };
     settings.validate().map_err(|error| EngineError(error.to_string()))

@@ -1,9 +1,10 @@
 //! What the other nodes ask of this one.
 
+use std::fmt::Display;
+
 use bytes::BytesMut;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future};
-use openraft::errors::RaftError;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use rekindle_proto::payload;
 use rekindle_proto::v1::raft_server::{self, RaftServer};
@@ -66,12 +67,12 @@ impl raft_server::Raft for RaftService {
 
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let question: VoteRequest<TypeConfig> = read(request.get_ref())?;
-        answer(&self.raft.vote(question).await.map_err(stopped)?)
+        answer(self.raft.vote(question).await)
     }
 
     async fn pre_vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let question: VoteRequest<TypeConfig> = read(request.get_ref())?;
-        answer(&self.raft.pre_vote(question).await.map_err(stopped)?)
+        answer(self.raft.pre_vote(question).await)
     }
 
     async fn append_entries(
@@ -81,7 +82,7 @@ impl raft_server::Raft for RaftService {
         let answers = self.raft.stream_append(requests(request.into_inner()));
         let answers = answers.map(|answer| match answer {
             Ok(answer) => Ok(message(&answer)),
-            Err(fatal) => Err(Status::unavailable(format!("this node is stopping: {fatal}"))),
+            Err(fatal) => Err(stopping(&fatal)),
         });
         Ok(Response::new(answers.take_until(self.stop.clone().cancelled_owned()).boxed()))
     }
@@ -91,14 +92,12 @@ impl raft_server::Raft for RaftService {
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<RaftMessage>, Status> {
         let (vote, snapshot) = receive(request.into_inner()).await?;
-        let response = self.raft.install_full_snapshot(vote, snapshot).await;
-        answer(&response.map_err(|fatal| Status::unavailable(format!("this node is stopping: {fatal}")))?)
+        answer(self.raft.install_full_snapshot(vote, snapshot).await)
     }
 
     async fn transfer_leader(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let question: TransferLeaderRequest<TypeConfig> = read(request.get_ref())?;
-        let response = self.raft.handle_transfer_leader(question).await;
-        answer(&response.map_err(|fatal| Status::unavailable(format!("this node is stopping: {fatal}")))?)
+        answer(self.raft.handle_transfer_leader(question).await)
     }
 }
 
@@ -129,10 +128,14 @@ fn message<T: Serialize>(value: &T) -> RaftMessage {
     RaftMessage { payload: payload::encode(value).into() }
 }
 
-fn answer<T: Serialize>(value: &T) -> Result<Response<RaftMessage>, Status> {
-    Ok(Response::new(message(value)))
+/// The consensus answers every call until it stops.
+fn answer<T: Serialize, E: Display>(result: Result<T, E>) -> Result<Response<RaftMessage>, Status> {
+    match result {
+        Ok(value) => Ok(Response::new(message(&value))),
+        Err(fatal) => Err(stopping(&fatal)),
+    }
 }
 
-fn stopped(error: RaftError<TypeConfig>) -> Status {
-    Status::unavailable(format!("this node is stopping: {error}"))
+fn stopping(fatal: &impl Display) -> Status {
+    Status::unavailable(format!("this node is stopping: {fatal}"))
 }

@@ -1,4 +1,4 @@
-//! openraft's own storage suite on RocksDB, and what the log must survive besides.
+//! openraft's own storage suite on the real disk, and what the log must survive besides.
 
 use std::path::Path;
 use std::sync::Arc;

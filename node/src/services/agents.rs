@@ -127,7 +127,9 @@ impl AgentsService {
             node_id: self.consensus.id().0,
             outstanding: u32::try_from(orders.len()).unwrap_or(u32::MAX),
         }));
-        orders.iter().for_each(|order| outlet.order(order));
+        for order in &orders {
+            outlet.order(order);
+        }
         self.hub.attach(agent, &outlet);
         Ok((outlet, messages))
     }

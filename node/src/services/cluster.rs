@@ -154,13 +154,12 @@ impl ClusterService {
         let id = request::request_id(&request.request_id)?;
         let protocol = ProtocolId(request.protocol_id.clone());
         let known = |service: &Self| service.replica.state().protocol(&protocol).cloned();
-        let image = match known(self) {
-            Some(image) => image,
+        let image = if let Some(image) = known(self) {
+            image
+        } else {
             // A new leader may not have applied its registration yet.
-            None => {
-                self.consensus.read_barrier().await?;
-                known(self).ok_or(Rejection::UnknownProtocol(protocol))?
-            }
+            self.consensus.read_barrier().await?;
+            known(self).ok_or(Rejection::UnknownProtocol(protocol))?
         };
         Ok((id, request::start_session(request, &image)?))
     }

@@ -1,10 +1,9 @@
-//! The disk of a real node: RocksDB.
+//! The disk of a real node: `RocksDB`.
 //!
-//! RocksDB's own default for its write-ahead log drops synced records silently after a flipped bit. Here a torn tail, as
+//! Its own default for its write-ahead log drops synced records silently after a flipped bit. Here a torn tail, as
 //! a crash leaves it, is accepted and any other damage refused.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
@@ -12,11 +11,11 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
-use super::{Disk, Durability, Op, Table};
+use super::{Disk, Durability, Op, Table, Visit};
 
 const WRITE_BUFFER: usize = 32 << 20;
 const WAL_LIMIT: u64 = 256 << 20;
-/// RocksDB keeps this many of its own log files.
+/// It keeps this many of the logs that it writes for people.
 const INFO_LOGS: usize = 4;
 const INFO_LOG_SIZE: usize = 1 << 20;
 
@@ -123,13 +122,7 @@ impl Disk for RocksDisk {
         self.db.get_cf(self.family(table)?, key).map_err(io_error)
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> io::Result<()> {
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()> {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);

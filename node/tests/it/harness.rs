@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Long enough for any machine; a test that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nodes 1 to n.
 pub(crate) struct Cluster {
@@ -114,7 +114,7 @@ fn calm() -> Timings {
     Timings {
         heartbeat: Duration::from_millis(100),
         election_min: Duration::from_millis(500),
-        election_max: Duration::from_millis(1000),
+        election_max: Duration::from_secs(1),
         ..Timings::default()
     }
 }

@@ -1,7 +1,8 @@
-//! A node as its users see it: real RocksDB, real gRPC, three nodes on loopback.
+//! A node as its users see it: a real database, real gRPC, three nodes on loopback.
 
 mod agents;
 mod cluster;
 mod folder;
 mod harness;
+mod seams;
 mod snapshot;

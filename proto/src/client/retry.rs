@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_millis(250);
+/// An election takes a third of a second: to wait longer than this would be felt.
+const LONGEST: Duration = Duration::from_millis(100);
 
-/// Exponential, with jitter: the wait is random between half and all of a span that doubles up to a quarter second.
+/// Exponential, with jitter: the wait is random between half and all of a span that doubles up to a tenth of a second.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     span: Duration,

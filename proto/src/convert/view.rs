@@ -80,9 +80,9 @@ pub fn event(session: &Session, image: &Image, event: &SessionEvent) -> v1::Sess
 fn event_kind(session: &Session, image: &Image, kind: &SessionEventKind) -> Kind {
     match kind {
         SessionEventKind::Started => Kind::Started(v1::SessionStarted {}),
-        SessionEventKind::RoleFailed { role, incarnation, kind, cause } => {
+        SessionEventKind::RoleFailed { role, incarnation, kind, cause, position } => {
             let failed = FailedRole { role: *role, kind: *kind, cause: cause.clone(), incarnation: *incarnation };
-            Kind::RoleFailed(v1::RoleFailed { failed: Some(failed_role(image, &failed)), position: 0 })
+            Kind::RoleFailed(v1::RoleFailed { failed: Some(failed_role(image, &failed)), position: *position })
         }
         SessionEventKind::RecoveryOpened { recovery } => Kind::RecoveryOpened(remembered(session, image, *recovery)),
         SessionEventKind::Decided { recovery } => Kind::Decided(remembered(session, image, *recovery)),
