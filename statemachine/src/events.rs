@@ -35,6 +35,8 @@ pub enum SessionEventKind {
         kind: FailureKind,
         /// What was seen.
         cause: FailureCause,
+        /// How many events it has done, as far as anybody can know.
+        position: u64,
     },
     /// A recovery opened.
     RecoveryOpened {

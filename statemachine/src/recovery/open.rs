@@ -86,7 +86,8 @@ impl Turn<'_> {
     fn open(&mut self, fresh: Vec<Failure>, scope: Scope, detected: EntryTime) {
         for failure in &fresh {
             let FailedRole { role, kind, cause, incarnation } = failure.failed.clone();
-            let kind = SessionEventKind::RoleFailed { role, incarnation, kind, cause };
+            let position = failure.history.position();
+            let kind = SessionEventKind::RoleFailed { role, incarnation, kind, cause, position };
             self.session.tell(self.moment.time, kind);
         }
         let (failures, scope) = self.supersede(fresh, scope);

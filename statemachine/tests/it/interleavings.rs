@@ -8,19 +8,27 @@ use rekindle_statemachine::session::{Outcome, Phase};
 use crate::images::{TALK, image};
 use crate::world::{Setting, Step, World};
 
-/// Protocols that end: a conversation of five, a chain, two rounds of a ring, and choices in both directions.
+/// Protocols that end: a conversation of five, a chain, rounds of a ring, choices in both directions, bursts.
 fn protocols() -> Vec<Image> {
+    let rounds = |events: &str| vec![events; 4].join(" ");
+    let shop = |who: &str, events: &str| format!("{who}: {} ", rounds(events));
     vec![
         image("Talk", TALK),
         image("Chain", "A: B!1\nB: A?1 C!2\nC: B?2 D!3\nD: C?3"),
-        image("Ring", "A: B!1 C?3 B!4 C?6\nB: A?1 C!2 A?4 C!5\nC: B?2 A!3 B?5 A!6"),
+        image("Ring", &[shop("A", "B!1 C?3"), shop("B", "A?1 C!2"), shop("C", "B?2 A!3")].join("\n")),
         image(
             "Shop",
-            "A: B!ask B?offer|none B!take|leave C!paid B!ask B?offer|none\n\
-             B: A?ask A!offer|none A?take|leave A?ask A!offer|none C!bill\n\
-             C: A?paid B?bill",
+            &[
+                shop("A", "B!ask B?offer|none B!take|leave") + "C!paid",
+                shop("B", "A?ask A!offer|none A?take|leave") + "C!bill",
+                "C: A?paid B?bill".to_owned(),
+            ]
+            .join("\n"),
         ),
-        image("Burst", "A: B!1 B!2 B!3 C!4 C!5\nB: A?1 A?2 A?3 C!6\nC: A?4 A?5 B?6"),
+        image(
+            "Burst",
+            &[shop("A", "B!1|2 B!3") + "C!4", shop("B", "A?1|2 A?3") + "C!5", "C: A?4 B?5".to_owned()].join("\n"),
+        ),
     ]
 }
 
@@ -28,10 +36,12 @@ fn setting() -> impl Strategy<Value = Setting> {
     let mode = prop_oneof![Just(Mode::Restart), Just(Mode::Checkpoint), Just(Mode::Stateless), Just(Mode::Replay)];
     let modes = prop::collection::vec(mode, 5);
     let retention = prop_oneof![Just(Retention::Volatile), Just(Retention::Retained)];
-    (0..protocols().len(), modes, retention, 1..4usize).prop_map(|(protocol, mut modes, retention, agents)| {
+    let restarts = prop_oneof![Just(1u32), Just(100)];
+    let all = (0..protocols().len(), modes, retention, 1..4usize, restarts);
+    all.prop_map(|(protocol, mut modes, retention, agents, max_restarts)| {
         let image = protocols().swap_remove(protocol);
         modes.truncate(image.roles.len());
-        Setting { image, modes, retention, agents }
+        Setting { image, modes, retention, agents, max_restarts }
     })
 }
 
@@ -41,8 +51,7 @@ fn wander(world: &mut World, choices: &[u32], mut faults: usize) {
         if matches!(world.phase(), Phase::Ended { .. }) {
             return;
         }
-        let steps = world.steps(faults > 0);
-        let step = steps[*choice as usize % steps.len()].clone();
+        let step = world.step(*choice, faults > 0);
         faults -= usize::from(matches!(step, Step::Crash(_) | Step::Kill(..)));
         world.take(&step);
     }
@@ -74,8 +83,8 @@ proptest! {
     #[test]
     fn whatever_happens_the_session_ends_well(
         setting in setting(),
-        choices in prop::collection::vec(any::<u32>(), 0..250),
-        faults in 0..6usize,
+        choices in prop::collection::vec(any::<u32>(), 0..400),
+        faults in 0..12usize,
     ) {
         let mut world = World::new(setting);
         wander(&mut world, &choices, faults);
@@ -105,9 +114,10 @@ proptest! {
                 world.crash(RoleId(role % u16::try_from(setting.image.roles.len()).expect("few roles")));
             }
             for choice in choices {
-                let mut steps = world.steps(false);
-                steps.retain(|step| !matches!(step, Step::Work(..) | Step::Save(_)));
-                world.take(&steps[*choice as usize % steps.len()]);
+                let step = world.step(*choice, false);
+                if !matches!(step, Step::Work(..) | Step::Save(_)) {
+                    world.take(&step);
+                }
             }
             (0..20).for_each(|_| world.settle_once());
             assert!(matches!(world.phase(), Phase::Running | Phase::Ended { .. }), "{:?}", world.phase());
@@ -120,7 +130,7 @@ proptest! {
     #[test]
     fn replay_equals_snapshot_and_tail(
         setting in setting(),
-        choices in prop::collection::vec(any::<u32>(), 0..150),
+        choices in prop::collection::vec(any::<u32>(), 0..200),
         place in any::<prop::sample::Index>(),
     ) {
         let mut world = World::new(setting);

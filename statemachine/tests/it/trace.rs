@@ -144,9 +144,9 @@ pub(crate) fn events(session: &Session, image: &Image) -> String {
     for event in &session.events {
         let kind = match &event.kind {
             SessionEventKind::Started => "started".to_owned(),
-            SessionEventKind::RoleFailed { role, incarnation, kind, cause } => {
+            SessionEventKind::RoleFailed { role, incarnation, kind, cause, position } => {
                 let (role, kind) = (image.role_name(*role), format!("{kind:?}").to_lowercase());
-                format!("{role} failed ({kind}, incarnation {incarnation}): it {cause}")
+                format!("{role} failed at {position} ({kind}, incarnation {incarnation}): it {cause}")
             }
             SessionEventKind::RecoveryOpened { recovery } => format!("recovery {recovery} opened"),
             SessionEventKind::Decided { recovery } => format!("recovery {recovery} decided"),

@@ -27,12 +27,13 @@ pub(crate) struct Setting {
     pub(crate) modes: Vec<Mode>,
     pub(crate) retention: Retention,
     pub(crate) agents: usize,
+    pub(crate) max_restarts: u32,
 }
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { image, modes, retention, agents } = self;
-        write!(f, "{} {modes:?} {retention:?} on {agents} agents", image.name)
+        let Setting { image, modes, retention, agents, max_restarts } = self;
+        write!(f, "{} {modes:?} {retention:?} on {agents} agents, {max_restarts} restarts", image.name)
     }
 }
 
@@ -82,20 +83,35 @@ struct Message {
 enum Parcel {
     Order(AgentId, AgentInstance, Order),
     Report(Command),
+    Data(RoleId, RoleId, Message),
 }
 
 /// Something that may happen next.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
+    /// Something on its way arrives.
     Deliver(usize),
+    /// It arrives, and will arrive again.
     Repeat(usize),
+    /// It never arrives.
     Lose(usize),
+    /// All orders and reports arrive.
+    Settle,
+    /// The leader dies, and what it was about to send with it.
     LeaderChange,
+    /// Every supervisor reports what it has to report.
     Resend,
+    /// A worker does one event, if it can.
     Work(RoleId, u16),
+    /// A message reaches its receiver's supervisor.
     Carry(RoleId, usize),
+    /// It does, and a copy of it will later.
+    Echo(RoleId, usize),
+    /// A worker saves its state, if it can.
     Save(RoleId),
+    /// A worker dies.
     Crash(RoleId),
+    /// A supervisor dies with its workers, and comes back at once or not.
     Kill(AgentId, bool),
 }
 
@@ -131,7 +147,7 @@ impl World {
         let spec = SessionSpec {
             retention: world.setting.retention,
             roles: world.setting.modes.iter().map(role).collect(),
-            budget: RestartBudget { max_restarts: 3, window_ms: 400 },
+            budget: RestartBudget { max_restarts: world.setting.max_restarts, window_ms: 400 },
             folder: "/srv".to_owned(),
         };
         let policy = Policy { retention: world.setting.retention, modes: world.setting.modes.clone() };
@@ -152,27 +168,29 @@ impl World {
         self.fixture.session("s1").numbered_roles().map(position).collect()
     }
 
-    /// What may happen now, faults included.
-    pub(crate) fn steps(&self, faults: bool) -> Vec<Step> {
-        let mut steps = vec![Step::Resend];
-        for index in 0..self.network.len() {
-            steps.extend([Step::Deliver(index), Step::Deliver(index), Step::Repeat(index), Step::Lose(index)]);
-        }
-        for host in self.hosts.values() {
-            for (&role, worker) in &host.workers {
-                steps.extend((0..worker.outbox.len()).map(|index| Step::Carry(role, index)));
-                steps.extend((0..2).map(|choice| Step::Work(role, choice)));
-                steps.push(Step::Save(role));
-                if faults && !worker.done {
-                    steps.push(Step::Crash(role));
-                }
+    /// One of the things that may happen now, by choice.
+    pub(crate) fn step(&self, choice: u32, faults: bool) -> Step {
+        let (kind, choice) = (choice % 32, choice as usize / 32);
+        let role = RoleId(u16::try_from(choice % self.setting.image.roles.len()).expect("few roles"));
+        let choice = choice / self.setting.image.roles.len();
+        let waiting = self.find(role).map_or(0, |worker| worker.outbox.len());
+        match kind {
+            0..=9 => Step::Work(role, u16::try_from(choice % 2).expect("small")),
+            10..=13 if waiting > 0 => Step::Carry(role, choice % waiting),
+            14 if waiting > 0 => Step::Echo(role, choice % waiting),
+            15..=16 => Step::Save(role),
+            17..=20 if !self.network.is_empty() => Step::Deliver(choice % self.network.len()),
+            21 if !self.network.is_empty() => Step::Repeat(choice % self.network.len()),
+            22 if !self.network.is_empty() => Step::Lose(choice % self.network.len()),
+            23..=25 => Step::Settle,
+            26 => Step::LeaderChange,
+            27..=28 if faults => Step::Crash(role),
+            29..=30 if faults => {
+                let agents: Vec<&AgentId> = self.hosts.keys().collect();
+                Step::Kill(agents[choice % agents.len()].clone(), choice % 2 == 0)
             }
+            _ => Step::Resend,
         }
-        if faults {
-            steps.push(Step::LeaderChange);
-            steps.extend(self.hosts.keys().flat_map(|agent| [true, false].map(|back| Step::Kill(agent.clone(), back))));
-        }
-        steps
     }
 
     pub(crate) fn take(&mut self, step: &Step) {
@@ -183,10 +201,17 @@ impl World {
             }
             Step::Repeat(index) => self.deliver(self.network[*index].clone()),
             Step::Lose(index) => drop(self.network.swap_remove(*index)),
+            Step::Settle => self.settle(),
             Step::LeaderChange => self.change_leader(),
             Step::Resend => self.resend(),
             Step::Work(role, choice) => self.work(*role, *choice),
-            Step::Carry(role, index) => self.carry(*role, *index),
+            Step::Carry(role, index) => drop(self.carry(*role, *index)),
+            Step::Echo(role, index) => {
+                if let Some((to, message)) = self.find(*role).and_then(|worker| worker.outbox.get(*index)).cloned() {
+                    self.network.push(Parcel::Data(*role, to, message));
+                }
+                self.carry(*role, *index);
+            }
             Step::Save(role) => self.save(*role),
             Step::Crash(role) => self.crash(*role),
             Step::Kill(agent, back) => self.kill(agent, *back),
@@ -210,23 +235,23 @@ impl World {
 
     /// Delivers all orders, reports and messages; no worker goes on.
     pub(crate) fn settle_once(&mut self) {
-        if self.hosts.is_empty() {
-            self.boot(&agent_id(0));
-        }
         self.change_leader();
         self.resend();
+        self.settle();
+        for role in self.setting.image.role_ids() {
+            let waiting = self.find(role).map_or(0, |worker| worker.outbox.len());
+            let mut place = 0;
+            for _ in 0..waiting {
+                place += usize::from(!self.carry(role, place));
+            }
+        }
+    }
+
+    /// Delivers what is on its way, and what comes of it.
+    fn settle(&mut self) {
         while !self.network.is_empty() {
             let parcel = self.network.remove(0);
             self.deliver(parcel);
-        }
-        for role in self.setting.image.role_ids() {
-            while self.find(role).is_some_and(|worker| !worker.outbox.is_empty()) {
-                let before = self.worker(role).outbox.len();
-                (0..before).for_each(|_| self.carry(role, 0));
-                if self.worker(role).outbox.len() == before {
-                    break;
-                }
-            }
         }
     }
 
@@ -276,7 +301,7 @@ impl World {
     /// Whatever the old leader was about to send is gone; the new one sends what is outstanding.
     fn change_leader(&mut self) {
         self.fixture.node += 1;
-        self.network.retain(|parcel| matches!(parcel, Parcel::Report(_)));
+        self.network.retain(|parcel| !matches!(parcel, Parcel::Order(..)));
         for (agent, host) in &self.hosts {
             let orders = self.fixture.machine.outstanding(agent).into_iter();
             self.network.extend(orders.map(|order| Parcel::Order(agent.clone(), host.instance, order)));
@@ -299,6 +324,9 @@ impl World {
                     assert!(replaced, "{reason}: {command:?}");
                 }
                 self.check_resume();
+            }
+            Parcel::Data(from, to, message) => {
+                self.arrive(from, to, message);
             }
             Parcel::Order(agent, instance, order) => {
                 let setting = self.setting.clone();
@@ -359,20 +387,29 @@ impl World {
         }
     }
 
-    /// A message goes from its sender's supervisor to its receiver's.
-    fn carry(&mut self, from: RoleId, place: usize) {
-        let Some((to, message)) = self.find(from).and_then(|worker| worker.outbox.get(place)).cloned() else { return };
-        let image = self.setting.image.clone();
-        let Some(agent) = self.fixture.session("s1").roles[to.index()].agent.clone() else { return };
-        let Some(host) = self.hosts.get_mut(&agent) else { return };
-        let Some(worker) = host.workers.get_mut(&to) else { return };
-        if !undone(&host.floors, from, to, &message) {
-            let received = count(&worker.history, &image, to, Direction::Receive, from);
-            if message.index > received {
-                worker.store.entry((from, message.index)).or_insert(message);
-            }
+    /// A message leaves its sender's supervisor once its receiver's has it. Whether it did.
+    fn carry(&mut self, from: RoleId, place: usize) -> bool {
+        let Some((to, message)) = self.find(from).and_then(|worker| worker.outbox.get(place)).cloned() else {
+            return false;
+        };
+        let arrived = self.arrive(from, to, message);
+        if arrived {
+            self.find_mut(from).expect("the sender").outbox.remove(place);
         }
-        self.find_mut(from).expect("the sender").outbox.remove(place);
+        arrived
+    }
+
+    /// A message arrives at its receiver's supervisor, which takes it once, unless it is undone. Whether there is one.
+    fn arrive(&mut self, from: RoleId, to: RoleId, message: Message) -> bool {
+        let image = self.setting.image.clone();
+        let Some(agent) = self.fixture.session("s1").roles[to.index()].agent.clone() else { return false };
+        let Some(host) = self.hosts.get_mut(&agent) else { return false };
+        let Some(worker) = host.workers.get_mut(&to) else { return false };
+        let received = count(&worker.history, &image, to, Direction::Receive, from);
+        if message.index > received && !undone(&host.floors, from, to, &message) {
+            worker.store.entry((from, message.index)).or_insert(message);
+        }
+        true
     }
 
     /// A worker saves its state, once all that it sent is held by the receivers' supervisors.
