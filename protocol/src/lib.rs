@@ -13,6 +13,7 @@ pub mod code;
 mod compile;
 pub mod corpus;
 pub mod diagnostics;
+pub mod explain;
 mod global;
 pub mod history;
 pub mod image;

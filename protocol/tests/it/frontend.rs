@@ -5,6 +5,7 @@
 mod any_text;
 mod corpus;
 mod diagnostics;
+mod explain;
 mod machines;
 mod scale;
 

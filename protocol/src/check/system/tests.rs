@@ -24,7 +24,7 @@ struct Outcome {
     goes_on: bool,
 }
 
-fn outcome(system: &System<'_>, explored: Explored) -> Outcome {
+fn outcome(system: &System<'_>, explored: &Explored) -> Outcome {
     assert!(!explored.bounded);
     let width = system.members().len() + system.channels().len();
     let mut outcome = Outcome {
@@ -60,9 +60,9 @@ fn compare(text: &str) {
         return;
     }
     for system in components(&global, &locals) {
-        let fewer = outcome(&system, explore(&system, 100_000));
+        let fewer = outcome(&system, &explore(&system, 100_000));
         let all = system.with_all_orders();
-        let all = outcome(&all, explore(&all, 100_000));
+        let all = outcome(&all, &explore(&all, 100_000));
         assert_eq!(fewer, all, "{text}");
     }
 }
