@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::{Lines, Running, example, finish, free_port, last_json, processes_with, rekindle, wait_for};
 
 const ROLES: [&str; 6] = ["M", "F1", "F2", "P1", "P2", "I"];
-const DEFAULT_RUNS: usize = 8;
+const DEFAULT_RUNS: usize = 16;
 /// One run in eight must lose the leader in the middle of a recovery: 5 of 40.
 const RUNS_PER_LOST_LEADER: usize = 8;
 
@@ -59,6 +59,8 @@ impl Cluster {
         let listen = format!("127.0.0.1:{}", free_port());
         let mut command = self.client(["agent", "start", "--name", name, "--listen", &listen, "--data-dir"]);
         command.arg(self.path(name)).env("INDEX", self.path("index.json")).env("TMPDIR", self.folder.path());
+        // Long enough that the second fault finds the session running.
+        command.env("DELAY_MS", "10");
         Running::start(command.stderr(self.log(&format!("{name}.log"))))
     }
 

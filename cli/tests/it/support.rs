@@ -1,6 +1,6 @@
 //! Processes that a test starts, and ends again however it ends.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -83,15 +83,6 @@ impl Running {
             status.is_some()
         });
         status.expect("just seen")
-    }
-
-    /// Everything that it still prints on standard output.
-    pub(crate) fn rest_of_stdout(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(stdout) = &mut self.0.stdout {
-            stdout.read_to_string(&mut text).expect("UTF-8");
-        }
-        text
     }
 }
 

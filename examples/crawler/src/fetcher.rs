@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rekindle_examples::setting;
 use rekindle_worker::Worker;
 use ureq::http::{HeaderMap, HeaderName, header};
 use ureq::{Agent, Body};
@@ -23,6 +24,8 @@ const PAGE_LIMIT: usize = 480 << 10;
 /// Longest `robots.txt` in bytes.
 const ROBOTS_LIMIT: u64 = 64 << 10;
 
+/// Pause before each request to a site of others, if nothing else is said.
+const DELAY_MS: u64 = 100;
 /// Time for one request, with everything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -52,6 +55,8 @@ struct Fetcher {
     site: Site,
     cache: Cache,
     agent: Agent,
+    /// How long to leave the site alone before each request.
+    delay: Duration,
     /// Where the site really is. A fetcher that finds all it needs in its cache serves no site.
     server: OnceCell<Url>,
 }
@@ -69,7 +74,9 @@ impl Fetcher {
             // No proxy of the environment could reach this process.
             config = config.proxy(None);
         }
-        Ok(Self { site, cache, agent: config.build().into(), server: OnceCell::new() })
+        let delay = if site.is_own() { 0 } else { DELAY_MS };
+        let delay = Duration::from_millis(setting::number("DELAY_MS", delay)?);
+        Ok(Self { site, cache, agent: config.build().into(), delay, server: OnceCell::new() })
     }
 
     /// The page, as it is now or as it was when this session first asked.
@@ -85,6 +92,7 @@ impl Fetcher {
                 html: String::new(),
             };
             if self.robots()?.allow(path) {
+                std::thread::sleep(self.delay);
                 self.fetch(&mut page)?;
             } else {
                 page.problem = Some("not for robots".to_owned());
