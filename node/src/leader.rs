@@ -53,6 +53,7 @@ impl Leader {
         self.leases.clear();
         let deposed = leadership.wait_for(|now| *now != Leadership::Leading { term });
         tokio::select! {
+            biased;
             () = self.keep_leases() => {}
             _ = deposed => {}
         }

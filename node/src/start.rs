@@ -182,6 +182,7 @@ impl RunningNode {
     /// Returns when the node cannot go on; the process should exit then.
     pub async fn failed(&mut self) -> NodeFailure {
         let reason = tokio::select! {
+            biased;
             reason = &mut self.engine.failure => reason.unwrap_or_else(|_| "it was stopped".to_owned()),
             served = &mut self.server => match served {
                 Ok(Ok(())) => "it stopped listening".to_owned(),

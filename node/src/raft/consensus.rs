@@ -360,6 +360,7 @@ async fn watch_for_failure(raft: Raft, writer: Writer, disk_timeout: Duration) -
         }
     };
     tokio::select! {
+        biased;
         reason = stopped => reason,
         reason = hanging => reason,
     }

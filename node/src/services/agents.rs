@@ -148,6 +148,7 @@ impl Attached {
         let mut deposed = std::pin::pin!(deposed);
         loop {
             let goes_on = tokio::select! {
+                biased;
                 () = self.outlet.over().cancelled() => false,
                 () = self.service.stop.cancelled() => self.refuse(RequestError::NotLeader { leader: None }),
                 () = &mut deposed => self.refuse(self.service.consensus.not_leading()),

@@ -233,3 +233,11 @@ async fn a_follower_sends_agents_to_the_leader() {
     .await;
     assert_eq!(refused, cluster.endpoint(leader));
 }
+
+#[tokio::test]
+async fn a_cluster_of_one_grants_leases() {
+    let cluster = Cluster::start(1, |config| config);
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
+    agent.say(Say::Renew(v1::Renew { number: 1 })).await;
+    assert_eq!(agent.granted().await.number, 1);
+}
