@@ -78,7 +78,7 @@ impl Link {
             agent: setup.agent,
             instance: AgentInstance(rand::random()),
             address: setup.address,
-            endpoints: Endpoints::new(setup.endpoints),
+            endpoints: Endpoints::new(&setup.endpoints),
             sessions: setup.sessions,
             reports: setup.reports,
             leader: setup.leader,

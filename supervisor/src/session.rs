@@ -14,6 +14,8 @@ mod orders;
 mod replaying;
 mod reports;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod scenario;
 #[cfg(test)]
 pub(crate) mod testing;

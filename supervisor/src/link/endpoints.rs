@@ -50,7 +50,7 @@ pub(crate) struct Attached {
 
 impl Endpoints {
     /// Each `host:port`, with or without `http://`.
-    pub(crate) fn new(known: Vec<String>) -> Self {
+    pub(crate) fn new(known: &[String]) -> Self {
         let known = known.iter().map(|endpoint| bare(endpoint)).collect();
         Endpoints { known, channels: HashMap::new(), hint: None, turn: 0, current: None }
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_last_leader_and_the_hint_come_before_the_turn() {
-        let mut endpoints = Endpoints::new(vec!["http://a:1/".to_owned(), "b:2".to_owned(), "c:3".to_owned()]);
+        let mut endpoints = Endpoints::new(&["http://a:1/".to_owned(), "b:2".to_owned(), "c:3".to_owned()]);
         assert_eq!([endpoints.next(), endpoints.next()], ["a:1", "b:2"]);
         endpoints.hint = Some("d:4".to_owned());
         endpoints.current = Some("b:2".to_owned());

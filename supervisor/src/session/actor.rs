@@ -149,7 +149,7 @@ impl Actor {
     }
 
     fn carry_out(&mut self) {
-        let mut wire = Ways { ways: &mut self.ways, host: &self.host, around: &self.surroundings };
+        let mut wire = Ways { open: &mut self.ways, host: &self.host, around: &self.surroundings };
         self.session.pump(&mut wire, Instant::now());
         for effect in self.session.take_effects() {
             self.perform(effect);
@@ -266,7 +266,7 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// The ways of one session to other agents, opened when first needed.
 struct Ways<'a> {
-    ways: &'a mut HashMap<String, Way>,
+    open: &'a mut HashMap<String, Way>,
     host: &'a Host,
     around: &'a Surroundings,
 }
@@ -276,14 +276,14 @@ impl Wire for Ways<'_> {
         if address.is_empty() {
             return None;
         }
-        if !self.ways.contains_key(address) {
+        if !self.open.contains_key(address) {
             let way = self.host.carriers.attach(address, &self.around.session, self.around.inputs.clone());
-            self.ways.insert(address.to_owned(), way);
+            self.open.insert(address.to_owned(), way);
         }
-        self.ways.get(address)?.route()
+        self.open.get(address)?.route()
     }
 
     fn transmit(&mut self, address: &str, route: Route, envelope: v1::Envelope) -> bool {
-        self.ways.get(address).is_some_and(|way| way.transmit(route, envelope))
+        self.open.get(address).is_some_and(|way| way.transmit(route, envelope))
     }
 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Effect, Session};
+use crate::channel::inbox::Inbox;
 use crate::channel::message::{Digest, Message};
 use crate::role::checkpoints::Checkpoint;
 use crate::role::monitor::Move;
@@ -200,7 +201,7 @@ impl Session {
         let Some((sender, event)) = first_available(role, peer.flatten()) else {
             return Err(Later(Wait::Message, WorkerLine::Receive { from }));
         };
-        if let Some(message) = role.inbox(sender).and_then(|inbox| inbox.take()) {
+        if let Some(message) = role.inbox(sender).and_then(Inbox::take) {
             role.monitor.apply(event);
             self.hand_over(id, sender, &message);
             self.did_event(id, now);

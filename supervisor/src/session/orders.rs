@@ -1,6 +1,6 @@
 //! Obeying orders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rekindle_proto::statemachine::effect::{Goal, Order, RestartOrder, Restore, RoleOrder};
@@ -53,7 +53,7 @@ impl Session {
                     self.freeze(role, recovery);
                 }
             }
-            Goal::Restore(restore) => self.restore(*restore, now),
+            Goal::Restore(restore) => self.restore(&restore, now),
             Goal::Run => {
                 for (&id, role) in &mut self.roles {
                     role.held = false;
@@ -69,7 +69,7 @@ impl Session {
         self.settle(now);
     }
 
-    fn restore(&mut self, order: Restore, now: Instant) {
+    fn restore(&mut self, order: &Restore, now: Instant) {
         self.recovery = order.recovery;
         self.places =
             order.roles.iter().map(|role| Place { agent: role.agent.clone(), address: role.address.clone() }).collect();
@@ -143,38 +143,19 @@ impl Session {
         orders: &[RoleOrder],
         now: Instant,
     ) -> Option<Role> {
-        let count = self.image.roles.len();
+        let roles = self.image.roles.len();
         let mode = self.spec.roles.get(id.index())?.mode;
         let monitor = Monitor::new(Arc::clone(&self.image), id, order.history.clone())?;
         let replay =
-            if order.base < monitor.position() { Some(Replay::new(&monitor, count, order.base)?) } else { None };
-        let sent = |peer: usize| order.sent.get(peer).copied().unwrap_or(0);
-        let received = |peer: usize| order.received.get(peer).copied().unwrap_or(0);
-        let (mut inboxes, mut outboxes, mut digests) = match self.roles.remove(&id) {
-            Some(old) => (old.inboxes, old.outboxes, old.digests),
-            None => {
-                let keep = self.spec.retention != Retention::Volatile;
-                let fence = |sender: &RoleOrder| Fence::new(sender.incarnation, floors_for(id, sender));
-                (
-                    orders
-                        .iter()
-                        .enumerate()
-                        .map(|(peer, sender)| Inbox::new(fence(sender), keep, received(peer)))
-                        .collect(),
-                    (0..count).map(|peer| Outbox::new(incarnation, sent(peer))).collect::<Vec<_>>(),
-                    (0..count).map(|peer| Digests::after(sent(peer))).collect::<Vec<_>>(),
-                )
-            }
-        };
-        for (peer, inbox) in inboxes.iter_mut().enumerate() {
-            inbox.rewind(received(peer));
-        }
-        for (peer, outbox) in outboxes.iter_mut().enumerate() {
-            outbox.restart(incarnation, sent(peer));
-        }
-        for (peer, digests) in digests.iter_mut().enumerate() {
-            digests.truncate(sent(peer));
-        }
+            if order.base < monitor.position() { Some(Replay::new(&monitor, roles, order.base)?) } else { None };
+        let old = self.roles.remove(&id).map(|old| Ends {
+            inboxes: old.inboxes,
+            outboxes: old.outboxes,
+            digests: old.digests,
+        });
+        let mut ends = old.unwrap_or_else(|| self.fresh_ends(id, incarnation, order, orders));
+        ends.rewind(incarnation, order);
+        let Ends { inboxes, outboxes, digests } = ends;
         Some(Role {
             incarnation,
             mode,
@@ -184,7 +165,7 @@ impl Session {
             held: true,
             stage: Stage::Starting,
             reached: false,
-            lines: std::collections::VecDeque::new(),
+            lines: VecDeque::new(),
             wait: None,
             unwritten: 1,
             idle_since: now,
@@ -192,6 +173,20 @@ impl Session {
             outboxes,
             digests,
         })
+    }
+
+    /// Channels of a role that comes to this agent: what it has received and sent elsewhere is done with.
+    fn fresh_ends(&self, id: RoleId, incarnation: Incarnation, order: &RestartOrder, orders: &[RoleOrder]) -> Ends {
+        let keep = self.spec.retention != Retention::Volatile;
+        let inbox = |(peer, sender): (usize, &RoleOrder)| {
+            Inbox::new(Fence::new(sender.incarnation, floors_for(id, sender)), keep, count(&order.received, peer))
+        };
+        let peers = 0..self.image.roles.len();
+        Ends {
+            inboxes: orders.iter().enumerate().map(inbox).collect(),
+            outboxes: peers.clone().map(|peer| Outbox::new(incarnation, count(&order.sent, peer))).collect(),
+            digests: peers.map(|peer| Digests::after(count(&order.sent, peer))).collect(),
+        }
     }
 
     fn start_line(&self, id: RoleId, role: &Role, order: &RestartOrder) -> Vec<u8> {
@@ -213,6 +208,32 @@ impl Session {
         })
         .to_bytes()
     }
+}
+
+/// A role's ends of its channels, per peer.
+struct Ends {
+    inboxes: Vec<Inbox>,
+    outboxes: Vec<Outbox>,
+    digests: Vec<Digests>,
+}
+
+impl Ends {
+    /// As they are where the order wants the role. Floors of senders are learnt before.
+    fn rewind(&mut self, incarnation: Incarnation, order: &RestartOrder) {
+        for (peer, inbox) in self.inboxes.iter_mut().enumerate() {
+            inbox.rewind(count(&order.received, peer));
+        }
+        for (peer, outbox) in self.outboxes.iter_mut().enumerate() {
+            outbox.restart(incarnation, count(&order.sent, peer));
+        }
+        for (peer, digests) in self.digests.iter_mut().enumerate() {
+            digests.truncate(count(&order.sent, peer));
+        }
+    }
+}
+
+fn count(counts: &[u64], peer: usize) -> u64 {
+    counts.get(peer).copied().unwrap_or(0)
 }
 
 /// The floors of a sender for the channel to `receiver`.

@@ -52,19 +52,6 @@ pub(crate) fn ping_pong() -> Image {
     )
 }
 
-/// Two senders and one receiver: `m from A to C` and `n from B to C`, as often as they like, in any order.
-pub(crate) fn fan_in() -> Image {
-    image(
-        "FanIn",
-        &["A", "B", "C"],
-        &[
-            &[("1", &[("C!m", 0), ("C!end", 1)]), ("end", &[])],
-            &[("2", &[("C!n", 0), ("C!end", 1)]), ("end", &[])],
-            &[("1|2", &[("A?m", 0), ("B?n", 0)])],
-        ],
-    )
-}
-
 pub(crate) fn session_id() -> SessionId {
     SessionId("s1".to_owned())
 }

@@ -116,16 +116,17 @@ read never
 
 #[tokio::test]
 async fn a_worker_that_could_act_and_does_not_is_stuck() {
-    let (cause, position, host, _leader) = fails("read never", |plan| {
-        plan.spec.roles[0].stall_timeout_ms = Some(50);
-        // Its peer waits for a message, which is not a stall.
-        plan.spec.roles[1].stall_timeout_ms = Some(50);
-        plan.spec.roles[1].command =
-            vec!["sh".into(), "-c".into(), "echo '{\"type\":\"receive\"}'; read never; read never".into()];
-    })
-    .await;
-    assert_eq!((cause, position), (FailureCause::Stalled { timeout_ms: 50 }, 0));
+    const WAITER: &str = "echo '{\"type\":\"receive\"}'\nread start\nread never\n";
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, WAITER]);
+    plan.spec.roles[0].stall_timeout_ms = Some(50);
+    // Waits for a message, which is not a stall.
+    plan.spec.roles[1].stall_timeout_ms = Some(50);
+    run(&leader, &["one"], &mut plan).await;
+    assert_eq!(failed(&leader, A).await, (FailureCause::Stalled { timeout_ms: 50 }, 0));
     gone(host.pid("A", 1).await).await;
+    assert_eq!(leader.untaken(), []);
 }
 
 #[tokio::test]

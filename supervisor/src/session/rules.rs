@@ -1,0 +1,185 @@
+//! Single rules of a session that no random schedule would miss or notice.
+
+use std::time::Duration;
+
+use rekindle_proto::statemachine::command::{Command, FailureCause, Reply};
+use rekindle_proto::statemachine::effect::{Goal, Order};
+use rekindle_proto::statemachine::ids::{AgentId, Incarnation};
+use rekindle_proto::v1;
+use rekindle_protocol::image::{Image, RoleId};
+use rekindle_protocol::recovery::policy::{Mode, Retention};
+use tokio::time::Instant;
+
+use super::testing::{Plan, image, session_id};
+use super::{Effect, Session, Setup};
+use crate::limits::Limits;
+use crate::worker_api::WorkerLine;
+
+const ONE: Incarnation = Incarnation(1);
+const A: RoleId = RoleId(0);
+const B: RoleId = RoleId(1);
+const C: RoleId = RoleId(2);
+
+/// `A` and `B` send to `C`, which takes what comes first.
+fn fan_in() -> Image {
+    image(
+        "FanIn",
+        &["A", "B", "C"],
+        &[&[("1", &[("C!m", 0)])], &[("2", &[("C!n", 0)])], &[("1|2", &[("A?m", 0), ("B?n", 0)])]],
+    )
+}
+
+/// The agent `here` of a running session; roles of other agents are elsewhere.
+fn running(mut plan: Plan, limits: Limits, now: Instant) -> Session {
+    let order = plan.order();
+    let Goal::Restore(restore) = &order.goal else { panic!("no restore") };
+    let setup = Setup { me: AgentId("here".to_owned()), limits, faults: vec![] };
+    let mut session = Session::new(setup, session_id(), restore);
+    session.obey(order, now);
+    for role in plan.image.role_ids() {
+        session.started(role, ONE, now);
+    }
+    session.obey(plan.next(Goal::Run), now);
+    session.take_effects();
+    session
+}
+
+fn write(session: &mut Session, role: RoleId, lines: &[&str], now: Instant) {
+    let lines = lines.iter().map(|line| (WorkerLine::parse(line.as_bytes()), line.len())).collect();
+    session.lines(role, ONE, lines, now);
+}
+
+fn reports(session: &mut Session) -> Vec<Command> {
+    let effects = session.take_effects().into_iter();
+    effects
+        .filter_map(|effect| match effect {
+            Effect::Report(report) => Some(report.command),
+            _ => None,
+        })
+        .collect()
+}
+
+fn messages(session: &mut Session) -> Vec<String> {
+    let effects = session.take_effects().into_iter();
+    effects
+        .filter_map(|effect| match effect {
+            Effect::Write { line, .. } => Some(String::from_utf8(line).expect("text").trim().to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_checkpoint_waits_until_every_send_before_it_is_held() {
+    let now = Instant::now();
+    let plan = Plan::launch(fan_in(), Mode::Checkpoint, Retention::Retained, &["here", "there", "there"]);
+    let mut session = running(plan, Limits::default(), now);
+    let send = r#"{"type":"send","to":"C","label":"m"}"#;
+    write(&mut session, A, &[send, send, r#"{"type":"checkpoint","data":1}"#, send], now);
+    let held = |held, incarnation| v1::Acknowledgement { held, incarnation, from: 0, to: 2, ..Default::default() };
+    session.acknowledged(&[held(1, 1)], now);
+    assert_eq!(reports(&mut session), []);
+    session.acknowledged(&[held(2, 1)], now);
+    let expected = Command::StoreCheckpoint {
+        session: session_id(),
+        role: A,
+        incarnation: ONE,
+        after: 0,
+        steps: vec![0, 0],
+        data: b"1".to_vec(),
+    };
+    assert_eq!(reports(&mut session), [expected]);
+    session.answered(A, ONE, &Reply::Done, now);
+    assert_eq!(messages(&mut session), [r#"{"type":"stored","position":2}"#]);
+}
+
+#[test]
+fn messages_are_received_in_the_order_in_which_they_came() {
+    let now = Instant::now();
+    let plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here"; 3]);
+    let mut session = running(plan, Limits::default(), now);
+    let line =
+        |label: &str, payload: u8| format!(r#"{{"type":"send","to":"C","label":"{label}","payload":{payload}}}"#);
+    write(&mut session, B, &[&line("n", 1), &line("n", 2)], now);
+    write(&mut session, A, &[&line("m", 3)], now);
+    write(&mut session, B, &[&line("n", 4)], now);
+    session.take_effects();
+    let (any, from_a) = (r#"{"type":"receive"}"#, r#"{"type":"receive","from":"A"}"#);
+    write(&mut session, C, &[any, from_a, any, any, any], now);
+    let payloads: Vec<String> =
+        messages(&mut session).iter().map(|line| line[line.len() - 2..line.len() - 1].to_owned()).collect();
+    assert_eq!(payloads, ["1", "3", "2", "4"]);
+}
+
+#[test]
+fn what_is_kept_is_limited_and_past_the_limit_the_role_fails_for_good() {
+    let now = Instant::now();
+    for (retention, fails) in [(Retention::Retained, true), (Retention::Volatile, false)] {
+        let plan = Plan::launch(fan_in(), Mode::Restart, retention, &["here"; 3]);
+        let mut session = running(plan, Limits { kept_bytes: 1000, ..Limits::default() }, now);
+        for _ in 0..20 {
+            write(&mut session, A, &[r#"{"type":"send","to":"C","label":"m"}"#], now);
+            write(&mut session, C, &[r#"{"type":"receive"}"#], now);
+        }
+        let failures: Vec<FailureCause> = reports(&mut session)
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::ReportFailure { role, cause, .. } if role == C => Some(cause),
+                _ => None,
+            })
+            .collect();
+        let message = "more than 1000 bytes of messages to it are kept, the limit of retention `retained`".to_owned();
+        let expected = if fails { vec![FailureCause::CannotStart { message }] } else { vec![] };
+        assert_eq!(failures, expected);
+    }
+}
+
+#[test]
+fn only_a_worker_that_could_act_is_stuck() {
+    let start = Instant::now();
+    let mut plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here"; 3]);
+    for role in &mut plan.spec.roles {
+        role.stall_timeout_ms = Some(100);
+    }
+    let limits = Limits { channel_bytes: 1, ..Limits::default() };
+    let mut freeze = plan.freeze(&[B]);
+    let mut session = running(plan, limits, start);
+    // A has no room, B is frozen, C waits for a message of B.
+    write(&mut session, A, &[r#"{"type":"send","to":"C","label":"m"}"#; 3], start);
+    freeze.revision += 1;
+    session.obey(freeze.clone(), start);
+    write(&mut session, C, &[r#"{"type":"receive","from":"B"}"#], start);
+    assert_eq!(session.next_deadline(), None);
+
+    let later = start + Duration::from_millis(60);
+    session.obey(Order { goal: Goal::Run, ..freeze }, later);
+    assert_eq!(session.next_deadline(), Some(later + Duration::from_millis(100)), "B may act again");
+    session.on_time(later + Duration::from_millis(99));
+    assert_eq!(session.take_effects().iter().filter(|effect| matches!(effect, Effect::Stop { .. })).count(), 0);
+    session.on_time(later + Duration::from_millis(100));
+    let stopped: Vec<RoleId> = session
+        .take_effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Stop { role } => Some(role),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stopped, [B]);
+}
+
+#[test]
+fn old_orders_are_ignored() {
+    let now = Instant::now();
+    let mut plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here"; 3]);
+    let launch = plan.order();
+    let freeze = plan.freeze(&[A]);
+    let mut session = running(plan, Limits::default(), now);
+    session.obey(launch, now);
+    session.obey(freeze.clone(), now);
+    assert_eq!(reports(&mut session), [], "orders from before `Run`");
+    // Not below that of the last order.
+    session.obey(Order { revision: freeze.revision + 1, ..freeze }, now);
+    let frozen = reports(&mut session);
+    assert!(matches!(frozen.as_slice(), [Command::ReportPosition { .. }]), "{frozen:?}");
+}
