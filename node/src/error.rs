@@ -32,7 +32,8 @@ pub enum StartError {
     },
     /// What is in the folder is not what a node left there.
     #[error(
-        "{} is damaged: {reason}\nnothing was changed; keep a copy, and if the other nodes are well, start this one on an empty folder",
+        "{} is damaged: {reason}\nnothing was changed. The other nodes go on while they are a majority; keep a copy, and do not start this node \
+         on an empty folder: it would have forgotten what it acknowledged",
         path.display()
     )]
     Corrupt {

@@ -27,6 +27,7 @@ const CHUNK: usize = 1 << 20;
 pub(crate) struct Snapshots {
     disk: Arc<dyn Disk>,
     writer: Writer,
+    /// Made to be held while waiting, unlike every other lock here: it guards no data but the order of whole stores.
     storing: Arc<Mutex<()>>,
 }
 
