@@ -232,6 +232,11 @@ pub(crate) enum Protocol {
         /// The run
         file: PathBuf,
     },
+    /// Explain an error code: the rule, a bad example, a good one, and why it matters
+    Explain {
+        /// For example S012
+        code: String,
+    },
     /// Make a protocol known to the cluster
     Register(ProtocolFile),
     /// List the protocols that the cluster knows

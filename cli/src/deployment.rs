@@ -132,6 +132,7 @@ mod optional_duration_text {
 
     use serde::{Deserializer, Serializer};
 
+    #[allow(clippy::ref_option, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => super::duration_text::serialize(value, serializer),

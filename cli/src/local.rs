@@ -104,13 +104,7 @@ impl FaultInjector {
             loop {
                 tokio::select! {
                     _ = &mut stopped => break,
-                    event = events.recv() => match event {
-                        Some(event) => inject(event, &nodes, &mut armed, &told).await,
-                        None => {
-                            let _ = stopped.await;
-                            break;
-                        }
-                    },
+                    Some(event) = events.recv() => inject(event, &nodes, &mut armed, &told).await,
                 }
             }
             nodes.stop().await;

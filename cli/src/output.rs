@@ -91,6 +91,7 @@ impl Output {
     }
 
     /// One line of text.
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(crate) fn line(&self, text: impl std::fmt::Display) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;

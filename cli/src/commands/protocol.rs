@@ -22,6 +22,7 @@ pub(crate) fn run(protocol: Protocol, global: &Global, output: &Output) -> Resul
         Protocol::Project(project) => project::run(&project, output)?,
         Protocol::Table(table) => table::run(&table, output)?,
         Protocol::Plan { file } => plan::run(&file, output)?,
+        Protocol::Explain { code } => check::explain(&code, output)?,
         Protocol::Register(file) => register(&file, global, output)?,
         Protocol::List { stale } => list(stale, global, output)?,
     }

@@ -46,9 +46,11 @@ fn check_section<T: DeserializeOwned + Serialize>(heading: &str, minimal: &str) 
         }
         let expected = match default.as_str() {
             "none" => serde_json::Value::Null,
-            text => toml::from_str::<toml::Table>(&format!("value = {text}"))
-                .map(|table| serde_json::to_value(&table["value"]).expect("serializes"))
-                .unwrap_or_else(|error| panic!("default of `{key}`: {error}")),
+            text => {
+                let table: toml::Table = toml::from_str(&format!("value = {text}"))
+                    .unwrap_or_else(|error| panic!("default of `{key}`: {error}"));
+                serde_json::to_value(&table["value"]).expect("serializes")
+            }
         };
         let normal = match (key.as_str(), &shown[&key]) {
             ("window", value) => serde_json::Value::String(value.as_str().expect("text").replace("1m", "60s")),

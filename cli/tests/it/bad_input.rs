@@ -102,7 +102,7 @@ fn unknown_and_missing_roles_are_named() {
     refused(&site.run(&["--crash", "Z@3"]), 2, &["`Z`", "A, B"]);
     refused(&site.run(&["--crash", "A"]), 2, &["ROLE@N"]);
     let output = finish(rekindle(["protocol", "project", "--role", "Z"]).arg(site.path("pair.scr")));
-    refused(&output, 1, &["`Z`", "A, B"]);
+    refused(&output, 1, &["`Z`", "`A`, `B`"]);
     site.write("pair.toml", &DEPLOYMENT.replace("roles.B", "roles.Z"));
     refused(&site.run(&[]), 1, &["roles.Z", "A, B"]);
     site.write("pair.toml", DEPLOYMENT.split("[roles.B]").next().expect("a part"));

@@ -113,7 +113,8 @@ struct Plan {
 
 impl Plan {
     fn draw(random: &mut StdRng, number: usize, crawl: Duration) -> Self {
-        let gap = if number % 2 == 0 { random.random_range(0..=30_000) } else { random.random_range(0..=300_000) };
+        let gap =
+            if number.is_multiple_of(2) { random.random_range(0..=30_000) } else { random.random_range(0..=300_000) };
         Plan {
             first: crawl.mul_f64(random.random_range(0.0..0.8)),
             gap: Duration::from_micros(gap),

@@ -67,8 +67,9 @@ async fn measure(crashes: u32, folder: &Path, times: &Path, global: &Global) -> 
         "protocol = \"ball.scr\"\nmax_restarts = {max}\n\
          [roles.A]\ncommand = [\"rekindle\", \"bench\", \"worker\", \"--crash-every\", \"0\", \"--times\", \"/dev/null\"]\n\
          recovery = \"stateless\"\n\
-         [roles.B]\ncommand = [\"rekindle\", \"bench\", \"worker\", \"--crash-every\", \"{CRASH_EVERY}\", \"--times\", {times:?}]\n\
+         [roles.B]\ncommand = [\"rekindle\", \"bench\", \"worker\", \"--crash-every\", \"{CRASH_EVERY}\", \"--times\", \"{times}\"]\n\
          recovery = \"stateless\"\n",
+        times = times.display(),
         max = crashes.saturating_mul(2).saturating_add(10),
     );
     std::fs::write(folder.join("ball.scr"), PROTOCOL)?;

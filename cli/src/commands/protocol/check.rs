@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use rekindle_protocol::check::CheckOptions;
+use rekindle_protocol::code::Code;
 use rekindle_protocol::corpus::{self, CorpusReport};
 use rekindle_protocol::diagnostics::{Colour, Located, Report};
+use rekindle_protocol::explain::Explanation;
 use serde::Serialize;
 
 use crate::args::ProtocolCheck;
@@ -51,6 +53,25 @@ fn text(verdict: &Verdict, report: &Report, output: &Output) -> String {
     }
     let findings = report.render(if output.colour() { Colour::On } else { Colour::Off });
     format!("{findings}{file}: {}", output.paint(Tone::Bad, "invalid"))
+}
+
+/// Says what a rule is about.
+pub(super) fn explain(code: &str, output: &Output) -> Result<()> {
+    #[derive(Serialize)]
+    struct Explained {
+        code: &'static str,
+        kind: &'static str,
+        rule: &'static str,
+        bad: &'static str,
+        good: &'static str,
+        why: &'static str,
+    }
+    let known = Code::parse(&code.to_ascii_uppercase()).with_context(|| {
+        format!("no error code `{code}`\nhint: codes look like S012; errors of `protocol check` show theirs")
+    })?;
+    let Explanation { rule, bad, good, why } = known.explanation();
+    let explained = Explained { code: known.as_str(), kind: known.kind(), rule, bad, good, why };
+    output.value(&explained, |_| known.explain())
 }
 
 #[derive(Serialize)]
