@@ -88,15 +88,6 @@ pub struct Located {
     pub hint: Option<String>,
 }
 
-/// The answer of a check, as `-o json` prints it: one object for each file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// `valid` or `invalid`.
-    pub verdict: &'static str,
-    /// Why it is invalid.
-    pub errors: Vec<Located>,
-}
-
 /// Whether a rendering may use ANSI colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
@@ -128,16 +119,6 @@ impl Diagnostic {
 }
 
 impl Report {
-    /// Whether there is no finding.
-    pub fn is_valid(&self) -> bool {
-        self.diagnostics.is_empty()
-    }
-
-    /// Verdict and findings, for JSON.
-    pub fn answer(&self) -> Answer {
-        Answer { verdict: if self.is_valid() { "valid" } else { "invalid" }, errors: self.located() }
-    }
-
     /// The findings with file, line and column, for JSON.
     pub fn located(&self) -> Vec<Located> {
         self.diagnostics

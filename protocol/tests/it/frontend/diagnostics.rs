@@ -93,8 +93,6 @@ fn json_names_the_place() {
     assert_eq!(json[0]["file"], "unknown_role.scr");
     assert_eq!(json[0]["line"], 2);
     assert_eq!(json[0]["column"], 23);
-    let answer = serde_json::to_value(report.answer()).unwrap();
-    assert_eq!((&answer["verdict"], &answer["errors"]), (&"invalid".into(), &json));
     let keys: Vec<&String> = json[0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["code", "column", "file", "hint", "kind", "line", "message"]);
 }
