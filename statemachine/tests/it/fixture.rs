@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rekindle_protocol::recovery::line::RecoveryLine;
 use rekindle_statemachine::codec::{decode_entry, encode_entry};
 use rekindle_statemachine::command::{Command, Entry, Reply};
 use rekindle_statemachine::effect::{Effect, Goal, Order};
 use rekindle_statemachine::ids::{AgentId, EntryTime, NodeId, RequestId, SessionId};
+use rekindle_statemachine::recovery::FailedRole;
 use rekindle_statemachine::session::{Phase, Session};
 use rekindle_statemachine::{Applied, StateMachine};
 
@@ -19,7 +21,7 @@ pub(crate) struct Fixture {
     /// The last order sent to each agent, by session.
     sent: BTreeMap<(AgentId, SessionId), Order>,
     /// Every decision made.
-    decided: BTreeMap<(SessionId, u32), String>,
+    decided: BTreeMap<(SessionId, u32), (RecoveryLine, Vec<FailedRole>)>,
 }
 
 impl Fixture {
@@ -106,8 +108,8 @@ impl Fixture {
             for recovery in &session.recoveries {
                 let Some(line) = &recovery.line else { continue };
                 let key = (session.id.clone(), recovery.number.0);
-                let text = format!("{line:?} {:?}", recovery.failed);
-                assert_eq!(*self.decided.entry(key).or_insert_with(|| text.clone()), text);
+                let decision = (line.clone(), recovery.failed.clone());
+                assert_eq!(*self.decided.entry(key).or_insert_with(|| decision.clone()), decision);
             }
         }
     }

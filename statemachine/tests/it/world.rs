@@ -28,12 +28,15 @@ pub(crate) struct Setting {
     pub(crate) retention: Retention,
     pub(crate) agents: usize,
     pub(crate) max_restarts: u32,
+    /// Whether each role may run on one agent only.
+    pub(crate) pinned: bool,
 }
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { image, modes, retention, agents, max_restarts } = self;
-        write!(f, "{} {modes:?} {retention:?} on {agents} agents, {max_restarts} restarts", image.name)
+        let Setting { image, modes, retention, agents, max_restarts, pinned } = self;
+        let pinned = if *pinned { "pinned" } else { "free" };
+        write!(f, "{} {modes:?} {retention:?} {pinned} on {agents} agents, {max_restarts} restarts", image.name)
     }
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct World {
     hosts: BTreeMap<AgentId, Host>,
     network: Vec<Parcel>,
     instances: u64,
+    /// Roles whose messages do not get through at the moment.
+    cut_off: BTreeSet<RoleId>,
     resumed: BTreeSet<RecoveryNumber>,
 }
 
@@ -95,8 +100,10 @@ pub(crate) enum Step {
     Repeat(usize),
     /// It never arrives.
     Lose(usize),
-    /// All orders and reports arrive.
+    /// All orders and reports arrive, and what comes of them.
     Settle,
+    /// Messages of a role get stuck, or through again.
+    CutOff(RoleId),
     /// The leader dies, and what it was about to send with it.
     LeaderChange,
     /// Every supervisor reports what it has to report.
@@ -113,6 +120,8 @@ pub(crate) enum Step {
     Crash(RoleId),
     /// A supervisor dies with its workers, and comes back at once or not.
     Kill(AgentId, bool),
+    /// A supervisor starts, if it is not there.
+    Boot(AgentId),
 }
 
 pub(crate) fn session_id() -> SessionId {
@@ -131,22 +140,24 @@ impl World {
             hosts: BTreeMap::new(),
             network: Vec::new(),
             instances: 0,
+            cut_off: BTreeSet::new(),
             resumed: BTreeSet::new(),
         };
         let image = world.setting.image.clone();
         let protocol = protocol_id(&image);
         world.apply(Command::RegisterProtocol { image: image.clone() });
         (0..world.setting.agents).for_each(|number| world.boot(&agent_id(number)));
-        let role = |mode: &Mode| RoleSpec {
+        let Setting { agents, pinned, .. } = world.setting;
+        let role = |(number, mode): (usize, &Mode)| RoleSpec {
             mode: *mode,
             command: vec!["worker".to_owned()],
             environment: BTreeMap::new(),
-            agent: None,
+            agent: pinned.then(|| agent_id(number % agents)),
             stall_timeout_ms: None,
         };
         let spec = SessionSpec {
             retention: world.setting.retention,
-            roles: world.setting.modes.iter().map(role).collect(),
+            roles: world.setting.modes.iter().enumerate().map(role).collect(),
             budget: RestartBudget { max_restarts: world.setting.max_restarts, window_ms: 400 },
             folder: "/srv".to_owned(),
         };
@@ -185,10 +196,9 @@ impl World {
             23..=25 => Step::Settle,
             26 => Step::LeaderChange,
             27..=28 if faults => Step::Crash(role),
-            29..=30 if faults => {
-                let agents: Vec<&AgentId> = self.hosts.keys().collect();
-                Step::Kill(agents[choice % agents.len()].clone(), choice % 2 == 0)
-            }
+            29 if faults => Step::Kill(agent_id(choice % self.setting.agents), choice % 2 == 0),
+            30 => Step::Boot(agent_id(choice % self.setting.agents)),
+            31 => Step::CutOff(role),
             _ => Step::Resend,
         }
     }
@@ -201,7 +211,12 @@ impl World {
             }
             Step::Repeat(index) => self.deliver(self.network[*index].clone()),
             Step::Lose(index) => drop(self.network.swap_remove(*index)),
-            Step::Settle => self.settle(),
+            Step::Settle => (0..3).for_each(|_| self.exchange()),
+            Step::CutOff(role) => {
+                if !self.cut_off.remove(role) {
+                    self.cut_off.insert(*role);
+                }
+            }
             Step::LeaderChange => self.change_leader(),
             Step::Resend => self.resend(),
             Step::Work(role, choice) => self.work(*role, *choice),
@@ -215,6 +230,11 @@ impl World {
             Step::Save(role) => self.save(*role),
             Step::Crash(role) => self.crash(*role),
             Step::Kill(agent, back) => self.kill(agent, *back),
+            Step::Boot(agent) => {
+                if !self.hosts.contains_key(agent) {
+                    self.boot(agent);
+                }
+            }
         }
     }
 
@@ -235,9 +255,10 @@ impl World {
 
     /// Delivers all orders, reports and messages; no worker goes on.
     pub(crate) fn settle_once(&mut self) {
+        self.cut_off.clear();
+        (0..self.setting.agents).for_each(|number| self.take(&Step::Boot(agent_id(number))));
         self.change_leader();
-        self.resend();
-        self.settle();
+        self.exchange();
         for role in self.setting.image.role_ids() {
             let waiting = self.find(role).map_or(0, |worker| worker.outbox.len());
             let mut place = 0;
@@ -247,8 +268,9 @@ impl World {
         }
     }
 
-    /// Delivers what is on its way, and what comes of it.
-    fn settle(&mut self) {
+    /// Supervisors report, and all that is on its way arrives.
+    fn exchange(&mut self) {
+        self.resend();
         while !self.network.is_empty() {
             let parcel = self.network.remove(0);
             self.deliver(parcel);
@@ -292,9 +314,6 @@ impl World {
         } else {
             let instance = host.instance;
             assert_eq!(self.apply(Command::ExpireAgent { agent: agent.clone(), instance }), Reply::Done);
-            if self.hosts.is_empty() {
-                self.boot(agent);
-            }
         }
     }
 
@@ -347,6 +366,15 @@ impl World {
         self.hosts.get_mut(agent)?.workers.get_mut(&role)
     }
 
+    /// Whether a message is the one that its sender sent, by the sender's history, as far as the sender is at large.
+    fn is_genuine(&self, from: RoleId, to: RoleId, message: &Message) -> bool {
+        let Some(sender) = self.find(from).filter(|sender| !sender.held) else { return true };
+        let events = sender.history.walk(&self.setting.image.machines[from.index()]).map_while(Result::ok);
+        let mut sends = events.filter(|(action, _)| action.direction == Direction::Send && action.peer == to);
+        let place = usize::try_from(message.index - 1).expect("a short history");
+        sends.nth(place).is_some_and(|(action, _)| action.label == message.label)
+    }
+
     fn worker(&self, role: RoleId) -> &Worker {
         self.find(role).expect("a worker for each role")
     }
@@ -356,10 +384,15 @@ impl World {
         let image = self.setting.image.clone();
         let machine = &image.machines[role.index()];
         let volatile = self.setting.retention == Retention::Volatile;
-        let Some(worker) = self.find_mut(role) else { return };
+        let Some(worker) = self.find(role) else { return };
         if worker.held || worker.dead || worker.done {
             return;
         }
+        for (&(from, _), message) in &worker.store {
+            let next = count(&worker.history, &image, role, Direction::Receive, from) + 1;
+            assert!(message.index != next || self.is_genuine(from, role, message), "{message:?} of {from:?} is undone");
+        }
+        let worker = self.find_mut(role).expect("the same worker");
         let state = worker.history.state(machine).expect("a path");
         let edges = &machine.states[state.index()].edges;
         let Some(first) = edges.first() else {
@@ -392,6 +425,9 @@ impl World {
         let Some((to, message)) = self.find(from).and_then(|worker| worker.outbox.get(place)).cloned() else {
             return false;
         };
+        if self.cut_off.contains(&from) {
+            return false;
+        }
         let arrived = self.arrive(from, to, message);
         if arrived {
             self.find_mut(from).expect("the sender").outbox.remove(place);
