@@ -19,7 +19,7 @@ use super::{Effect, Launch, Report, Session, Wire};
 use crate::agent::{Host, LocalEvent};
 use crate::channel::carrier::Way;
 use crate::channel::outbox::Route;
-use crate::log::WorkerLog;
+use crate::log::{LogLines, WorkerLog};
 use crate::role::worker::{Surroundings, Worker};
 
 /// Inputs that are taken at once before effects are carried out.
@@ -198,13 +198,11 @@ impl Actor {
                 }
             }
             Effect::Log { role, incarnation, text } => {
-                let name = self.session.role_name(role);
-                (self.host.log)(&WorkerLog {
-                    session: &self.surroundings.session,
-                    role: name,
-                    incarnation,
-                    text: &text,
-                });
+                let (session, name) = (&self.surroundings.session, self.session.role_name(role));
+                let sink = |text: &str| (self.host.log)(&WorkerLog { session, role: name, incarnation, text });
+                let mut lines = LogLines::new(self.surroundings.limits.log_line_bytes);
+                lines.push(text.as_bytes(), sink);
+                lines.finish(sink);
             }
             Effect::Report(report) => self.reports.push_back(report),
             Effect::End => self.over = true,

@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn without_a_lease_no_worker_runs() {
-    let leader = Leader::start(1, Duration::from_millis(600)).await;
+    let leader = Leader::start(1, Duration::from_secs(3)).await;
     let host = Host::start(&leader, "one").await;
     let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
     run(&leader, &["one"], &mut plan).await;

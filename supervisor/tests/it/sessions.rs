@@ -93,6 +93,7 @@ async fn a_checkpoint_is_stored_at_its_place_and_confirmed() {
 read start
 echo '{"type":"send","to":"B","label":"ping","payload":1}'
 echo '{"type":"checkpoint","data":{"rounds":1}}'
+echo '{"type":"log","text":"one\\ntwo"}'
 read stored
 echo "$stored" >&2
 read never
@@ -106,6 +107,7 @@ read never
         _ => None,
     });
     assert_eq!(stored.await.1, (A, 0, vec![0], br#"{"rounds":1}"#.to_vec()));
+    assert_eq!((host.logged("one").await, host.logged("two").await), ("A: one".to_owned(), "A: two".to_owned()));
     assert_eq!(host.logged("stored").await, r#"A: {"type":"stored","position":1}"#);
     host.agent.shutdown().await;
 }
