@@ -180,7 +180,9 @@ proptest! {
     ) {
         let mut fixture = Fixture::default();
         fixture.apply(Command::RegisterProtocol { image: image("P", TALK) });
-        commands.into_iter().for_each(|command| drop(fixture.apply(command)));
+        for command in commands {
+            fixture.apply(command);
+        }
         let mut bytes = fixture.machine.snapshot();
         let place = place.index(bytes.len());
         bytes[place] ^= 1 << bit;

@@ -4,6 +4,7 @@ mod fixture;
 mod garbage;
 mod images;
 mod interleavings;
+mod limits;
 mod scripts;
 mod trace;
 mod world;

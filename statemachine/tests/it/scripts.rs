@@ -276,7 +276,7 @@ impl Script {
     fn apply(&mut self, command: Command, request: Option<RequestId>) -> String {
         let before = self.phases();
         let session = match &command {
-            Command::RegisterAgent { .. } | Command::ExpireAgent { .. } => None,
+            Command::RegisterProtocol { .. } | Command::RegisterAgent { .. } | Command::ExpireAgent { .. } => None,
             Command::StartSession { session, .. }
             | Command::CancelSession { session }
             | Command::ReportFailure { session, .. }
@@ -284,7 +284,6 @@ impl Script {
             | Command::AcknowledgeRestore { session, .. }
             | Command::FinishRole { session, .. }
             | Command::StoreCheckpoint { session, .. } => Some(session.clone()),
-            Command::RegisterProtocol { .. } => None,
         };
         let Applied { reply, effects } = self.fixture.apply_request(command, request);
         let image = self.image(&session.unwrap_or_else(|| SessionId("s1".to_owned())));

@@ -196,7 +196,7 @@ impl World {
             23..=25 => Step::Settle,
             26 => Step::LeaderChange,
             27..=28 if faults => Step::Crash(role),
-            29 if faults => Step::Kill(agent_id(choice % self.setting.agents), choice % 2 == 0),
+            29 if faults => Step::Kill(agent_id(choice % self.setting.agents), choice.is_multiple_of(2)),
             30 => Step::Boot(agent_id(choice % self.setting.agents)),
             31 => Step::CutOff(role),
             _ => Step::Resend,
@@ -220,7 +220,9 @@ impl World {
             Step::LeaderChange => self.change_leader(),
             Step::Resend => self.resend(),
             Step::Work(role, choice) => self.work(*role, *choice),
-            Step::Carry(role, index) => drop(self.carry(*role, *index)),
+            Step::Carry(role, index) => {
+                self.carry(*role, *index);
+            }
             Step::Echo(role, index) => {
                 if let Some((to, message)) = self.find(*role).and_then(|worker| worker.outbox.get(*index)).cloned() {
                     self.network.push(Parcel::Data(*role, to, message));
@@ -491,12 +493,12 @@ impl World {
             for to in image.role_ids().filter(|to| *to != from) {
                 let (sender, receiver) = (self.worker(from), self.worker(to));
                 let sent = count(&sender.history, image, from, Direction::Send, to);
-                let received = count(&receiver.history, image, to, Direction::Receive, from);
-                assert!(received <= sent, "{to:?} received {received} of {sent} messages of {from:?}");
+                let taken = count(&receiver.history, image, to, Direction::Receive, from);
+                assert!(taken <= sent, "{to:?} received {taken} of {sent} messages of {from:?}");
                 if receiver.dead {
                     continue;
                 }
-                for index in received + 1..=sent {
+                for index in taken + 1..=sent {
                     let waits = sender.outbox.iter().any(|(peer, message)| *peer == to && message.index == index);
                     let held = receiver.store.contains_key(&(from, index));
                     assert!(waits || held, "message {index} of {from:?} to {to:?} is nowhere");
