@@ -168,9 +168,9 @@ pub(crate) struct NodeStart {
     /// Shortest time without a heartbeat after which a node stands for election; the longest is 1.5 times that
     #[arg(long, default_value = "120ms", value_parser = humantime::parse_duration)]
     pub(crate) election_timeout: Duration,
-    /// Take the listening socket from standard input, and die with the parent process
-    #[arg(long, hide = true)]
-    pub(crate) embedded: bool,
+    /// Take the listening socket from standard input, and die with the parent process, which has this id
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) embedded_in: Option<i32>,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -285,7 +285,7 @@ pub(crate) struct ProtocolCheck {
 pub(crate) struct ProtocolProject {
     #[command(flatten)]
     pub(crate) source: ProtocolFile,
-    /// Which role; all of them without it
+    /// Which role; without it all of them, in JSON as one object with a key for each
     #[arg(long)]
     pub(crate) role: Option<String>,
     /// Print Graphviz source

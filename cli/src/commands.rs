@@ -13,7 +13,7 @@ use std::future::Future;
 
 use anyhow::{Context, Result};
 use rekindle_proto::client::Client;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Global;
 
@@ -31,12 +31,24 @@ fn client(global: &Global) -> Result<Client> {
     Ok(Client::connect(&global.endpoints)?.with_timeout(global.timeout))
 }
 
-/// Waits for SIGINT or SIGTERM; gives the signal's number.
-async fn interrupted() -> Result<i32> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => Ok(SignalKind::interrupt().as_raw_value()),
-        _ = terminate.recv() => Ok(SignalKind::terminate().as_raw_value()),
+/// SIGINT and SIGTERM, held from when this is made: one that comes before anybody waits is not lost.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        Ok(Interrupts { interrupt, terminate })
+    }
+
+    /// Waits for one; gives its number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
     }
 }

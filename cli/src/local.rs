@@ -22,8 +22,8 @@ pub(crate) struct SiteConfig {
     pub(crate) folder: PathBuf,
     /// Log filter of the nodes.
     pub(crate) log: String,
-    /// Role, and the number of events after which its worker is killed.
-    pub(crate) crashes: Vec<(String, u64)>,
+    /// Which workers to kill, and when.
+    pub(crate) crashes: Vec<Fault>,
     /// Kill the leader in the moment of the first crash.
     pub(crate) kill_leader: bool,
 }
@@ -35,13 +35,32 @@ pub(crate) struct LocalSite {
     faults: FaultInjector,
 }
 
-/// A fault that was injected, as a sentence.
-#[derive(Clone, Debug)]
-pub(crate) struct Fault(String);
+/// A fault that was injected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A worker was killed after so many events.
+    Worker { role: String, events: u64 },
+    /// A node was killed that led.
+    Leader(NodeId),
+}
+
+impl Fault {
+    fn crash(&self) -> Option<CrashAt> {
+        match self {
+            Fault::Worker { role, events } => Some(CrashAt { role: role.clone(), events: *events }),
+            Fault::Leader(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Fault::Worker { role, events } => {
+                write!(f, "injected: worker of {role} killed at {events} events (SIGKILL)")
+            }
+            Fault::Leader(node) => write!(f, "injected: node {node}, the leader, killed (SIGKILL)"),
+        }
     }
 }
 
@@ -55,7 +74,7 @@ impl LocalSite {
         let address = listener.local_addr()?.to_string();
         let mut agent = AgentConfig::new(AgentId("local".to_owned()), endpoints.clone());
         agent.data_dir = Some(config.folder.join("agent"));
-        agent.faults = config.crashes.into_iter().map(|(role, events)| CrashAt { role, events }).collect();
+        agent.faults = config.crashes.iter().filter_map(Fault::crash).collect();
         agent.log = workers::log();
         let (events, inbox) = mpsc::unbounded_channel();
         agent.hook = Arc::new(move |event: &LocalEvent| {
@@ -126,9 +145,9 @@ async fn inject(event: LocalEvent, nodes: &LocalNodes, armed: &mut bool, told: &
         None => None,
     };
     // Nobody listens any more when the session has ended.
-    let _ = told.send(Fault(format!("injected: worker of {role} killed at {events} events (SIGKILL)")));
-    if let Some(NodeId(leader)) = killed {
+    let _ = told.send(Fault::Worker { role, events });
+    if let Some(leader) = killed {
         *armed = false;
-        let _ = told.send(Fault(format!("injected: node {leader}, the leader, killed (SIGKILL)")));
+        let _ = told.send(Fault::Leader(leader));
     }
 }

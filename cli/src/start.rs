@@ -57,6 +57,17 @@ impl DeploymentFile {
 }
 
 impl Prepared {
+    /// As `run` starts it: every role may run on any agent, whatever the file says, for there is just one; and what
+    /// workers leave in the temporary folder goes to `temporary`.
+    pub(crate) fn on_this_machine(&mut self, temporary: &Path) -> Result<()> {
+        let temporary = temporary.to_str().context("the path of the data folder is not UTF-8")?;
+        for role in &mut self.spec.roles {
+            role.agent = None;
+            role.environment.entry("TMPDIR".to_owned()).or_insert_with(|| temporary.to_owned());
+        }
+        Ok(())
+    }
+
     /// Registers the protocol and starts the session.
     pub(crate) async fn start(&self, client: &Client, session: &str) -> Result<()> {
         let protocol_id =

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use rekindle_proto::statemachine::ids::AgentId;
 use rekindle_supervisor::{Agent as Supervisor, AgentConfig};
 
-use super::{block_on, interrupted};
+use super::{Interrupts, block_on};
 use crate::args::{Agent, AgentStart, Global};
 use crate::workers;
 
@@ -29,12 +29,13 @@ fn run_agent(start: AgentStart, global: &Global) -> Result<ExitCode> {
         None => listener.local_addr()?.to_string(),
     };
     block_on(async {
+        let mut interrupts = Interrupts::new()?;
         let agent = Supervisor::start(config, listener, address.clone()).await?;
         tracing::info!(address, "local supervisor is up");
         tokio::select! {
-            signal = interrupted() => {
+            signal = interrupts.next() => {
                 agent.shutdown().await;
-                tracing::info!(signal = signal?, "local supervisor ends");
+                tracing::info!(signal, "local supervisor ends");
                 Ok(ExitCode::SUCCESS)
             }
             () = agent.wait() => bail!("the local supervisor cannot go on; the log says why"),

@@ -1,17 +1,22 @@
 //! `rekindle node …`
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
 use rekindle_node::{NodeConfig, NodeId};
 
-use super::{block_on, interrupted};
+use super::{Interrupts, block_on};
 use crate::args::{Node, NodeStart};
 use crate::exit;
+
+const LEAST: Duration = Duration::from_millis(1);
 
 pub(crate) fn run(node: Node) -> Result<ExitCode> {
     match node {
@@ -19,8 +24,34 @@ pub(crate) fn run(node: Node) -> Result<ExitCode> {
     }
 }
 
+fn check(start: &NodeStart) -> Result<()> {
+    let ids: BTreeSet<u64> = start.peers.iter().map(|(id, _)| *id).collect();
+    if ids.len() < start.peers.len() {
+        return Err(exit::usage("--peers names a node twice"));
+    }
+    if ids.contains(&0) {
+        return Err(exit::usage("--peers: nodes are numbered from 1"));
+    }
+    if start.heartbeat < LEAST {
+        return Err(exit::usage("--heartbeat must be at least 1ms"));
+    }
+    if start.election_timeout < start.heartbeat * 2 {
+        return Err(exit::usage("--election-timeout must be at least twice --heartbeat"));
+    }
+    if start.lease_ttl < start.election_timeout * 4 {
+        return Err(exit::usage(
+            "--lease-ttl must be at least four times --election-timeout, or the loss of a leader ends leases",
+        ));
+    }
+    Ok(())
+}
+
 fn run_node(start: NodeStart) -> Result<ExitCode> {
-    let listener = if start.embedded { inherited_listener()? } else { own_listener(&start)? };
+    check(&start)?;
+    let listener = match start.embedded_in {
+        Some(parent) => inherited_listener(parent)?,
+        None => own_listener(&start)?,
+    };
     let peers = start.peers.into_iter().map(|(id, endpoint)| (NodeId(id), endpoint)).collect();
     let mut config = NodeConfig::new(NodeId(start.id), start.cluster, start.data_dir, peers);
     config.lease_ttl = start.lease_ttl;
@@ -28,12 +59,13 @@ fn run_node(start: NodeStart) -> Result<ExitCode> {
     config.timings.election_min = start.election_timeout;
     config.timings.election_max = start.election_timeout * 3 / 2;
     block_on(async {
+        let mut interrupts = Interrupts::new()?;
         let mut node = rekindle_node::start(config, listener).await?;
         tracing::info!(id = start.id, address = %node.local_addr(), "node is up");
         tokio::select! {
-            signal = interrupted() => {
+            signal = interrupts.next() => {
                 node.shutdown().await;
-                tracing::info!(signal = signal?, "node ends");
+                tracing::info!(signal, "node ends");
                 Ok(ExitCode::SUCCESS)
             }
             fatal = node.failed() => bail!("the node cannot go on: {fatal}"),
@@ -42,8 +74,10 @@ fn run_node(start: NodeStart) -> Result<ExitCode> {
 }
 
 /// The socket that the parent bound, and an end with the parent.
-fn inherited_listener() -> Result<TcpListener> {
+fn inherited_listener(parent: i32) -> Result<TcpListener> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot tie this node to its parent")?;
+    // A parent that died before that would never be missed.
+    ensure!(getppid() == Pid::from_raw(parent), "the process that started this node is gone");
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     Ok(TcpListener::from(socket))
 }

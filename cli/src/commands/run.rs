@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 
-use super::{block_on, interrupted};
-use crate::args::{Global, Run};
+use super::{Interrupts, block_on};
+use crate::args::{Crash, Global, Run};
 use crate::exit;
 use crate::local::{Fault, LocalSite, SiteConfig};
 use crate::output::{Output, Tone};
@@ -57,7 +57,8 @@ impl DataFolder {
             return Ok(DataFolder::Temporary(folder.context("cannot make a temporary folder")?));
         };
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        Ok(DataFolder::Given(folder))
+        // Workers have another current folder.
+        Ok(DataFolder::Given(folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?))
     }
 
     fn path(&self) -> &Path {
@@ -68,12 +69,18 @@ impl DataFolder {
     }
 }
 
-async fn supervise(args: Run, global: &Global, prepared: Prepared, output: &Output) -> Result<ExitCode> {
+async fn supervise(args: Run, global: &Global, mut prepared: Prepared, output: &Output) -> Result<ExitCode> {
+    let mut interrupts = Interrupts::new()?;
     let folder = DataFolder::new(args.data_dir)?;
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir_all(&temporary).with_context(|| format!("cannot make the folder {}", temporary.display()))?;
+    prepared.on_this_machine(&temporary)?;
+    let mut wanted: Vec<_> =
+        args.crash.into_iter().map(|Crash { role, events }| Fault::Worker { role, events }).collect();
     let config = SiteConfig {
         folder: folder.path().to_owned(),
         log: global.log.clone(),
-        crashes: args.crash.into_iter().map(|crash| (crash.role, crash.events)).collect(),
+        crashes: wanted.clone(),
         kill_leader: args.kill_leader,
     };
     let session = args.session.unwrap_or_else(crate::start::random_session);
@@ -82,13 +89,21 @@ async fn supervise(args: Run, global: &Global, prepared: Prepared, output: &Outp
     let site = LocalSite::start(config, told).await?;
     let outcome = tokio::select! {
         biased;
-        signal = interrupted() => signal.map(End::Signal),
-        summary = play(&site, global, &prepared, &mut watcher, &mut faults, output) => summary.map(End::Summary),
+        signal = interrupts.next() => Ok(End::Signal(signal)),
+        summary = play(&site, global, &prepared, &mut watcher, (&mut faults, &mut wanted), output) => {
+            summary.map(End::Summary)
+        }
     };
     site.stop().await;
     drop(folder);
     match outcome? {
-        End::Summary(summary) => finish(&summary, output),
+        End::Summary(summary) => {
+            for fault in wanted {
+                let warning = output.paint_error(Tone::Change, "warning:");
+                exit::eprint(&format!("{warning} this did not happen, the role did not get there: {fault}"));
+            }
+            finish(&summary, output)
+        }
         End::Signal(signal) => {
             let summary = watcher.end("cancelled", &format!("interrupted by signal {signal}"));
             finish(&summary, output)?;
@@ -107,7 +122,7 @@ async fn play(
     global: &Global,
     prepared: &Prepared,
     watcher: &mut Watcher,
-    faults: &mut mpsc::UnboundedReceiver<Fault>,
+    (faults, wanted): (&mut mpsc::UnboundedReceiver<Fault>, &mut Vec<Fault>),
     output: &Output,
 ) -> Result<Summary> {
     let client = Client::connect(site.endpoints())?.with_timeout(global.timeout);
@@ -125,9 +140,12 @@ async fn play(
     loop {
         tokio::select! {
             biased;
-            Some(fault) = faults.recv() => if output.is_text() {
-                output.line(format!("             {}", output.paint(Tone::Bad, fault)))?;
-            },
+            Some(fault) = faults.recv() => {
+                wanted.retain(|wanted| *wanted != fault);
+                if output.is_text() {
+                    output.line(format!("             {}", output.paint(Tone::Bad, fault)))?;
+                }
+            }
             event = events.next() => {
                 let event = event.transpose()?;
                 let Some(event) = event else { bail!("the events of session `{session}` ended before the session did") };

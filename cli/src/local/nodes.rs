@@ -132,7 +132,8 @@ impl Plan {
             .with_context(|| format!("cannot write {}", self.log.display()))?;
         let binary = std::env::current_exe().context("cannot find the running binary")?;
         Command::new(binary)
-            .args(["node", "start", "--embedded", "--id", &self.id.to_string(), "--peers", &self.peers, "--data-dir"])
+            .args(["node", "start", "--embedded-in", &std::process::id().to_string(), "--id", &self.id.to_string()])
+            .args(["--peers", &self.peers, "--data-dir"])
             .arg(&self.folder)
             .args(["--log", &self.filter, "--color", "never"])
             .stdin(Stdio::from(OwnedFd::from(listener)))

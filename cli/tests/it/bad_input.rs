@@ -166,6 +166,28 @@ fn a_node_that_its_peers_do_not_name_is_refused() {
 }
 
 #[test]
+fn node_flags_that_cannot_work_are_refused() {
+    for flags in [
+        &["--peers", "1=127.0.0.1:1,1=127.0.0.1:2"][..],
+        &["--peers", "0=127.0.0.1:1,1=127.0.0.1:2"],
+        &["--peers", "1=127.0.0.1:1", "--heartbeat", "0s"],
+        &["--peers", "1=127.0.0.1:1", "--heartbeat", "10s"],
+        &["--peers", "1=127.0.0.1:1", "--lease-ttl", "1ms"],
+    ] {
+        let mut node = rekindle(["node", "start", "--id", "1", "--data-dir", "/nowhere/at/all"]);
+        refused(&finish(node.args(flags)), 2, &["error:", "--"]);
+    }
+}
+
+#[test]
+fn a_pinned_role_runs_all_the_same() {
+    let site = Site::new();
+    site.script("shop", "#!/bin/sh\nread -r start\necho '{\"type\":\"receive\"}'\nread -r order\necho '{\"type\":\"send\",\"to\":\"A\",\"label\":\"price\"}'\n");
+    site.write("pair.toml", &DEPLOYMENT.replace("[roles.B]", "[roles.B]\nagent = \"mars\""));
+    assert_eq!(last_json(&site.run(&["-o", "json"]))["outcome"], "completed");
+}
+
+#[test]
 fn the_data_folder_of_another_node_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("node");

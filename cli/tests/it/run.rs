@@ -1,7 +1,9 @@
 //! `rekindle run`: the main job, and that nothing of it stays behind.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -96,6 +98,39 @@ fn text_output_tells_who_where_and_why() {
         assert!(text.contains(wanted), "`{wanted}` is missing in\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "colour is off");
+}
+
+#[test]
+fn a_crash_that_never_comes_is_told() {
+    let crawl = Crawl::new();
+    let output = finish(&mut crawl.command("index.json", &["--crash", "F1@100000"]));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && talk.contains("did not happen") && talk.contains("F1"), "{talk}");
+}
+
+#[test]
+fn an_early_interrupt_leaves_nothing_behind() {
+    for delay_ms in [5, 10, 20, 30, 45, 60, 90, 120] {
+        let crawl = Crawl::new();
+        let mut child = Running::start(crawl.command("index.json", &[]).stdout(Stdio::null()).stderr(Stdio::null()));
+        // The moment is what is tried here; whether the handlers stand by then is up to the machine.
+        std::thread::park_timeout(Duration::from_millis(delay_ms));
+        child.signal(Signal::SIGINT);
+        let status = child.ended();
+        assert!(status.code() == Some(130) || status.signal() == Some(2), "{status}");
+        crawl.assert_nothing_left(&[]);
+    }
+}
+
+#[test]
+fn nodes_die_with_a_run_that_is_killed_at_any_moment() {
+    for delay_ms in [2, 5, 10, 20, 30, 45, 60, 90] {
+        let crawl = Crawl::new();
+        let mut child = Running::start(crawl.command("index.json", &[]).stdout(Stdio::null()).stderr(Stdio::null()));
+        std::thread::park_timeout(Duration::from_millis(delay_ms));
+        child.kill();
+        wait_for("all processes to end", || processes_with("MARK", crawl.mark()).is_empty());
+    }
 }
 
 fn interrupted_by(signal: Signal, status: i32) {

@@ -1,7 +1,10 @@
 //! `rekindle protocol project`: the machine of a role.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use rekindle_protocol::program::Program;
+use rekindle_protocol::projection::Projection;
 
 use crate::args::ProtocolProject;
 use crate::output::Output;
@@ -10,22 +13,28 @@ use crate::protocols;
 pub(super) fn run(args: &ProtocolProject, output: &Output) -> Result<()> {
     let program = protocols::read(&args.source.file, &args.source.include)?.map_err(protocols::invalid)?;
     let protocol = args.source.protocol.as_deref();
-    for role in roles(&program, protocol, args.role.as_deref()) {
-        let projection = program.project(protocol, &role).map_err(protocols::invalid)?;
-        if args.dot {
-            output.line(projection.to_dot().trim_end())?;
-        } else {
-            output.value(&projection, rekindle_protocol::projection::Projection::to_text)?;
-        }
+    if let Some(role) = &args.role {
+        return print(&program.project(protocol, role).map_err(protocols::invalid)?, args.dot, output);
     }
-    Ok(())
+    let roles = roles(&program, protocol);
+    let projections = roles.iter().map(|role| program.project(protocol, role)).collect::<Result<Vec<_>, _>>();
+    let projections = projections.map_err(protocols::invalid)?;
+    if output.is_text() || args.dot {
+        return projections.iter().try_for_each(|projection| print(projection, args.dot, output));
+    }
+    let by_role: BTreeMap<_, _> = projections.iter().map(|projection| (&projection.role, projection)).collect();
+    output.value(&by_role, |_| String::new())
 }
 
-/// The role that was named, or all roles of the protocol. Which protocol it is, if none is named, the projection says.
-fn roles(program: &Program, protocol: Option<&str>, role: Option<&str>) -> Vec<String> {
-    if let Some(role) = role {
-        return vec![role.to_owned()];
+fn print(projection: &Projection, dot: bool, output: &Output) -> Result<()> {
+    if dot {
+        return Ok(output.line(projection.to_dot().trim_end())?);
     }
+    output.value(projection, Projection::to_text)
+}
+
+/// All roles of the protocol.
+fn roles(program: &Program, protocol: Option<&str>) -> Vec<String> {
     let meant = program.protocols().find(|summary| match protocol {
         Some(name) => summary.name == name,
         None => !summary.aux,
