@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::ids::AgentId;
 use rekindle_statemachine::session::{Outcome, Phase};
 
 use crate::images::{TALK, image};
@@ -91,6 +92,29 @@ fn quiet(setting: &Setting, choices: &[u32]) -> World {
         world.take(&step);
     }
     world
+}
+
+/// What a supervisor took with it long ago may be needed again, and nobody has it: whoever sent it must send it again.
+#[test]
+fn lost_memory_is_remembered() {
+    let modes = vec![Mode::Checkpoint, Mode::Stateless, Mode::Restart];
+    let (image, retention) = (protocols().swap_remove(0), Retention::Retained);
+    let mut world = World::new(Setting { image, modes, retention, agents: 3, max_restarts: 100, pinned: true });
+    let settle = |world: &mut World| (0..8).for_each(|_| world.settle_once());
+    let (a, b, c) = (RoleId(0), RoleId(1), RoleId(2));
+    settle(&mut world);
+    [b, c].map(|role| world.take(&Step::Work(role, 0)));
+    settle(&mut world);
+    [a, a].map(|role| world.take(&Step::Work(role, 0)));
+    world.take(&Step::Save(a));
+    assert_eq!(world.cut(), [2, 1, 1]);
+    world.take(&Step::Kill(AgentId("a0".to_owned()), true));
+    settle(&mut world);
+    assert_eq!(world.cut(), [2, 1, 1]);
+    world.take(&Step::Crash(c));
+    settle(&mut world);
+    assert_eq!(world.cut(), [0, 0, 0]);
+    world.finish();
 }
 
 proptest! {
