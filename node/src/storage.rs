@@ -8,6 +8,7 @@
 //! * after a write with [`Durability::Synced`] has returned, it and everything before it survives a crash;
 //! * a write that failed is never tried again: nobody knows what it left behind.
 
+mod mark;
 pub(crate) mod rocks;
 pub(crate) mod writer;
 

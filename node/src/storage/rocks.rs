@@ -1,7 +1,8 @@
 //! The disk of a real node: `RocksDB`.
 //!
 //! Its own default for its write-ahead log drops synced records silently after a flipped bit. Here a torn tail, as
-//! a crash leaves it, is accepted and any other damage refused.
+//! a crash leaves it, is accepted and any other damage refused; a tail that is missing though it was synced is told from
+//! a torn one by the [`Mark`] beside the database.
 
 use std::io;
 use std::path::Path;
@@ -11,6 +12,7 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
+use super::mark::Mark;
 use super::{Disk, Durability, Op, Table, Visit};
 
 const WRITE_BUFFER: usize = 32 << 20;
@@ -42,6 +44,7 @@ pub(crate) enum Create {
 
 pub(crate) struct RocksDisk {
     db: DB,
+    mark: Mark,
 }
 
 impl Table {
@@ -69,9 +72,15 @@ impl RocksDisk {
         options.set_keep_log_file_num(INFO_LOGS);
         options.set_max_log_file_size(INFO_LOG_SIZE);
         let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family_options()));
-        match DB::open_cf_descriptors(&options, folder, families) {
-            Ok(db) => Ok(RocksDisk { db }),
-            Err(error) => Err(open_error(&error)),
+        let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| open_error(&error))?;
+        let marked = Mark::open(&folder.with_extension("synced"));
+        let (mark, synced) = marked.map_err(|error| OpenError::Io(format!("the mark of the last sync: {error}")))?;
+        let found = db.latest_sequence_number();
+        match synced {
+            Some(synced) if found < synced => Err(OpenError::Corrupt(format!(
+                "the database ends at {found}, but was synced up to {synced}: the end of its log is missing"
+            ))),
+            _ => Ok(RocksDisk { db, mark }),
         }
     }
 
@@ -114,8 +123,10 @@ impl Disk for RocksDisk {
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
-        self.db.write_opt(batch, &options).map_err(io_error)
+        let sync = durability == Durability::Synced;
+        options.set_sync(sync);
+        self.db.write_opt(batch, &options).map_err(io_error)?;
+        if sync { self.mark.set(self.db.latest_sequence_number()) } else { Ok(()) }
     }
 
     fn get(&self, table: Table, key: &[u8]) -> io::Result<Option<Vec<u8>>> {

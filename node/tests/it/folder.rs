@@ -122,6 +122,20 @@ async fn a_flipped_bit_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_before_what_was_synced_is_refused() {
+    for keep in [0, 2] {
+        let folder = used_folder().await;
+        let path = log_file(folder.path());
+        let bytes = fs::read(&path).expect("the log");
+        fs::write(&path, &bytes[..bytes.len() * keep / 4]).expect("written");
+        for _ in 0..2 {
+            let error = start(folder.path(), "one", 1).await.expect_err("acknowledged entries are missing");
+            assert!(matches!(error, StartError::Corrupt { .. }), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shutdown_frees_folder_and_port() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let node = start(folder.path(), "one", 1).await.expect("started");
