@@ -14,10 +14,12 @@ mod worst_case;
 
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
-use crate::global::{Feature, Global, Role, inline};
+use crate::global::inline::{self, CallBudget};
+use crate::global::{Feature, Global, Role};
 use crate::local::Local;
 use crate::local::project::{Presence, project};
 use crate::program::{Program, ProtocolId};
+use unused::Participation;
 
 /// What to check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,20 +35,44 @@ impl Program {
     /// that take no part.
     pub fn check(&self, options: CheckOptions) -> Report {
         let mut findings = Vec::new();
+        let participation = Participation::of(self);
+        let mut budget = CallBudget::default();
         for (index, protocol) in self.main().protocols.iter().enumerate() {
             let id = ProtocolId { module: 0, index };
-            match inline::inline(self, id) {
-                Ok(global) if protocol.aux => findings.extend(unused::check(self, &global)),
-                Ok(global) => findings.extend(self.check_global(&global, options)),
-                Err(finding) => findings.push(finding),
+            if protocol.aux {
+                findings.extend(participation.check(self, id));
+            } else if let Err(found) = self.checked(id, &participation, &mut budget, options) {
+                findings.extend(found);
             }
         }
         self.report(findings)
     }
 
-    pub(crate) fn check_global(&self, global: &Global, options: CheckOptions) -> Vec<Diagnostic> {
-        let stages: [fn(&Program, &Global) -> Vec<Diagnostic>; 5] =
-            [unused::check, enabling::check, consistency::check, connections::check, unchecked];
+    /// One protocol, inlined and found valid.
+    pub(crate) fn valid(&self, id: ProtocolId, options: CheckOptions) -> Result<Global, Report> {
+        self.checked(id, &Participation::of(self), &mut CallBudget::default(), options)
+            .map_err(|findings| self.report(findings))
+    }
+
+    fn checked(
+        &self,
+        id: ProtocolId,
+        participation: &Participation,
+        budget: &mut CallBudget,
+        options: CheckOptions,
+    ) -> Result<Global, Vec<Diagnostic>> {
+        let unused = participation.check(self, id);
+        if !unused.is_empty() {
+            return Err(unused);
+        }
+        let global = inline::inline(self, id, budget).map_err(|finding| vec![finding])?;
+        let findings = self.check_global(&global, options);
+        if findings.is_empty() { Ok(global) } else { Err(findings) }
+    }
+
+    fn check_global(&self, global: &Global, options: CheckOptions) -> Vec<Diagnostic> {
+        let stages: [fn(&Program, &Global) -> Vec<Diagnostic>; 4] =
+            [enabling::check, consistency::check, connections::check, unchecked];
         for stage in stages {
             let findings = stage(self, global);
             if !findings.is_empty() {

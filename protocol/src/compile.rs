@@ -3,7 +3,7 @@
 use crate::check::CheckOptions;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
-use crate::global::{Feature, Global, inline};
+use crate::global::{Feature, Global};
 use crate::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
 use crate::local::{ActKind, Local};
 use crate::program::{Program, ProtocolId};
@@ -16,11 +16,7 @@ impl Program {
     /// workers, and a role that waits long is none that cannot go on.
     pub fn compile(&self, protocol: Option<&str>) -> Result<Image, Report> {
         let id = self.choose(protocol)?;
-        let global = inline::inline(self, id).map_err(|finding| self.report(vec![finding]))?;
-        let findings = self.check_global(&global, CheckOptions { fair: true });
-        if !findings.is_empty() {
-            return Err(self.report(findings));
-        }
+        let global = self.valid(id, CheckOptions { fair: true })?;
         let refused: Vec<Diagnostic> = global.features.iter().map(refusal).collect();
         if !refused.is_empty() {
             return Err(self.report(refused));

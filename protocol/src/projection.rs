@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use crate::check::CheckOptions;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
-use crate::global::{Global, MessageId, Role, inline};
+use crate::global::{Global, MessageId, Role};
 use crate::local::determinise::determinise;
 use crate::local::minimise::minimise;
 use crate::local::project::{Presence, project};
@@ -35,11 +35,7 @@ impl Program {
     /// Checks a protocol (the only one that is not `aux` if none is named) and projects it to one role.
     pub fn project(&self, protocol: Option<&str>, role: &str) -> Result<Projection, Report> {
         let id = self.choose(protocol)?;
-        let global = inline::inline(self, id).map_err(|finding| self.report(vec![finding]))?;
-        let findings = self.check_global(&global, CheckOptions { fair: true });
-        if !findings.is_empty() {
-            return Err(self.report(findings));
-        }
+        let global = self.valid(id, CheckOptions { fair: true })?;
         let Some(index) = global.role_ids().find(|index| self.role_text(&global, *index) == role) else {
             let roles: Vec<String> =
                 global.role_ids().map(|role| format!("`{}`", self.role_text(&global, role))).collect();

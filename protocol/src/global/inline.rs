@@ -17,11 +17,34 @@ use crate::syntax::names::Name;
 pub(crate) const MAX_DEPTH: usize = 400;
 
 /// How many constructs an inlined protocol may have.
-pub(crate) const MAX_NODES: usize = 4_000_000;
+pub(crate) const MAX_NODES: usize = 1_000_000;
+
+/// How many roles a protocol may have: most checks take a step for each role and construct.
+pub(crate) const MAX_ROLES: usize = 1_000;
+
+/// How many steps it may take to inline all calls of one file: a step for each construct, role, argument and payload type.
+pub(crate) const MAX_CALL_STEPS: usize = 4_000_000;
+
+/// What is left of [`MAX_CALL_STEPS`] for the protocols of a file. What stands in a protocol itself costs nothing: that is
+/// bounded by the length of the text.
+pub(crate) struct CallBudget {
+    steps: usize,
+}
+
+impl Default for CallBudget {
+    fn default() -> Self {
+        CallBudget { steps: MAX_CALL_STEPS }
+    }
+}
 
 /// Inlines a protocol of `program`.
-pub(crate) fn inline(program: &Program, id: ProtocolId) -> Result<Global, Diagnostic> {
+pub(crate) fn inline(program: &Program, id: ProtocolId, budget: &mut CallBudget) -> Result<Global, Diagnostic> {
     let protocol = program.protocol(id);
+    if let Some(role) = protocol.roles.get(MAX_ROLES) {
+        let message = format!("the protocol has more than {MAX_ROLES} roles");
+        let finding = Diagnostic::new(Code::TooLarge, role.name.span, message).label("one too many");
+        return Err(finding.hint("split the protocol into several sessions"));
+    }
     let roles: Vec<RoleInfo> =
         protocol.roles.iter().map(|role| RoleInfo { name: role.name.name, span: role.name.span }).collect();
     let global = Global {
@@ -35,7 +58,7 @@ pub(crate) fn inline(program: &Program, id: ProtocolId) -> Result<Global, Diagno
         features: Vec::new(),
         interactions: Vec::new(),
     };
-    let mut inliner = Inliner { program, global, calls: HashMap::new(), continued: HashSet::new(), depth: 0 };
+    let mut inliner = Inliner { program, global, calls: HashMap::new(), continued: HashSet::new(), depth: 0, budget };
     if let Some(span) = protocol.roles.iter().find_map(|role| role.reliable) {
         inliner.feature(Feature::Reliable, span);
     }
@@ -74,6 +97,7 @@ struct Frame {
 
 struct Inliner<'a> {
     program: &'a Program,
+    budget: &'a mut CallBudget,
     global: Global,
     /// Calls in progress, each with its loop.
     calls: HashMap<Call, NodeId>,
@@ -140,9 +164,25 @@ impl Inliner<'_> {
             let finding = Diagnostic::new(Code::TooLarge, span, message).label("while inlining this");
             return Err(finding.hint("call fewer protocols with changing roles"));
         }
+        self.spend(1, span)?;
         let id = NodeId::try_from(self.global.nodes.len()).unwrap_or(NodeId::MAX);
         self.global.nodes.push(Node { kind, span });
         Ok(id)
+    }
+
+    /// Takes steps from the budget, if a call is being inlined.
+    fn spend(&mut self, steps: usize, span: Span) -> Inlined<()> {
+        // The outermost protocol is the first one in progress.
+        if self.calls.len() < 2 {
+            return Ok(());
+        }
+        let Some(left) = self.budget.steps.checked_sub(steps) else {
+            let message = format!("the calls of this file take more than {MAX_CALL_STEPS} steps to inline");
+            let finding = Diagnostic::new(Code::TooLarge, span, message).label("while inlining this");
+            return Err(finding.hint("call fewer protocols with changing roles, or use several files"));
+        };
+        self.budget.steps = left;
+        Ok(())
     }
 
     fn feature(&mut self, feature: Feature, span: Span) {
@@ -181,6 +221,7 @@ impl Inliner<'_> {
         let span = statement.span;
         match &statement.kind {
             StatementKind::Message { message, from, to } => {
+                self.spend(weight(message), span)?;
                 let message = self.message(frame, message);
                 for receiver in to {
                     let (from, to) = (role(frame, *from), role(frame, *receiver));
@@ -192,6 +233,7 @@ impl Inliner<'_> {
             }
             StatementKind::Connect { message, from, to } => {
                 self.feature(Feature::Connections, span);
+                self.spend(message.as_ref().map_or(0, weight), span)?;
                 let message = match message {
                     Some(message) => self.message(frame, message),
                     None => self.global.messages.intern(None, &[]),
@@ -242,6 +284,11 @@ impl Inliner<'_> {
             StatementKind::Do { protocol, arguments, roles } => {
                 let scopes = &self.program.scopes;
                 if let Some(called) = scopes[frame.module].protocol(frame.module, scopes, protocol) {
+                    let inner = arguments.iter().map(|argument| match argument {
+                        Argument::Message(message) => 1 + weight(message),
+                        Argument::Name(name) => name.parts.len(),
+                    });
+                    self.spend(protocol.parts.len() + roles.len() + inner.sum::<usize>(), span)?;
                     let roles = roles.iter().map(|ident| role(frame, *ident)).collect();
                     let arguments = self.arguments(frame, called, arguments);
                     self.call(Call { protocol: called, roles, arguments }, span, out)?;
@@ -341,6 +388,14 @@ impl Inliner<'_> {
         }
         values
     }
+}
+
+/// What a message costs beside its construct.
+fn weight(message: &Message) -> usize {
+    let payload = message.payload.iter().flatten().map(|element| match element {
+        Payload::Type(name) | Payload::Delegation { protocol: name, .. } => name.parts.len(),
+    });
+    payload.sum()
 }
 
 /// Names are resolved before, so every role is known.

@@ -8,7 +8,7 @@ use super::System;
 use super::explore::{Explored, explore};
 use super::faults::Fault;
 use crate::check::safety::components;
-use crate::global::inline::inline;
+use crate::global::inline::{CallBudget, inline};
 use crate::local::Local;
 use crate::local::project::{Presence, project};
 use crate::program::ProtocolId;
@@ -54,7 +54,7 @@ fn outcome(system: &System<'_>, explored: &Explored) -> Outcome {
 
 fn compare(text: &str) {
     let program = crate::load("p.scr", &[], &mut |_| Some(text.to_owned())).unwrap_or_else(|report| panic!("{report}"));
-    let Ok(global) = inline(&program, ProtocolId { module: 0, index: 0 }) else { return };
+    let Ok(global) = inline(&program, ProtocolId { module: 0, index: 0 }, &mut CallBudget::default()) else { return };
     let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role))).collect();
     if locals.iter().flat_map(|local| &local.states).any(mixed) {
         return;
@@ -121,7 +121,8 @@ fn loops_beside_others_are_not_ignored() {
 fn the_bound_is_met_and_said() {
     let text = "global protocol P(role A, role B) { rec X { choice at A { a() from A to B; continue X; } or { b() from A to B; continue X; } } }";
     let program = crate::load("p.scr", &[], &mut |_| Some(text.to_owned())).unwrap_or_else(|report| panic!("{report}"));
-    let global = inline(&program, ProtocolId { module: 0, index: 0 }).unwrap_or_else(|finding| panic!("{finding:?}"));
+    let global = inline(&program, ProtocolId { module: 0, index: 0 }, &mut CallBudget::default())
+        .unwrap_or_else(|finding| panic!("{finding:?}"));
     let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role))).collect();
     let systems = components(&global, &locals);
     assert!(explore(&systems[0], 0).bounded);

@@ -8,6 +8,17 @@ use rekindle_protocol::CheckOptions;
 
 use super::load;
 
+/// 41 protocols, each of which calls the next twice: the outermost is 2^40 interactions long.
+fn doubling(aux: &str) -> String {
+    let mut text = String::new();
+    for level in 0..40 {
+        let next = level + 1;
+        let _ =
+            writeln!(text, "{aux} global protocol Q{level}(role A, role B) {{ do Q{next}(A, B); do Q{next}(A, B); }}");
+    }
+    text + "aux global protocol Q40(role A, role B) { a() from A to B; }"
+}
+
 fn valid(text: &str) {
     let program = load(text).unwrap_or_else(|report| panic!("{report}"));
     let report = program.check(CheckOptions::default());
@@ -74,4 +85,61 @@ fn a_loop_of_a_hundred_thousand_interactions() {
     }
     text.push_str("continue X; } }");
     valid(&text);
+}
+
+#[test]
+fn what_is_too_large_is_refused_once() {
+    let text = format!("{} global protocol P(role A, role B) {{ do Q0(A, B); }}", doubling("aux"));
+    let report = load(&text).unwrap().check(CheckOptions::default());
+    let messages: Vec<&str> = report.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["the protocol has more than 1000000 interactions once inlined"]);
+}
+
+#[test]
+fn all_calls_of_a_file_have_one_bound() {
+    let report = load(&doubling("")).unwrap().check(CheckOptions::default());
+    let last = &report.diagnostics.last().unwrap().message;
+    assert_eq!(last, "the calls of this file take more than 4000000 steps to inline");
+}
+
+#[test]
+fn many_roles_are_refused() {
+    let ring = |count: usize| {
+        let roles: Vec<String> = (0..count).map(|role| format!("role R{role}")).collect();
+        let messages: String = (1..count).fold(String::new(), |mut out, role| {
+            let _ = write!(out, "a() from R{} to R{role};", role - 1);
+            out
+        });
+        format!("global protocol P({}) {{ {messages} }}", roles.join(", "))
+    };
+    valid(&ring(1000));
+    let report = load(&ring(1001)).unwrap().check(CheckOptions::default());
+    let messages: Vec<&str> = report.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["the protocol has more than 1000 roles"]);
+}
+
+#[test]
+fn an_aux_protocol_uses_the_roles_that_its_calls_use() {
+    let unused = |text: &str| -> Vec<String> {
+        let report = load(text).unwrap().check(CheckOptions::default());
+        report.diagnostics.into_iter().map(|finding| finding.message).collect()
+    };
+    // Through a call, with the roles in another order; through recursion that turns them.
+    let called = "aux global protocol P(role A, role B, role C) { do Q(C, B); }
+        aux global protocol Q(role X, role Y) { m() from X to Y; }";
+    assert_eq!(unused(called), ["role `A` takes no part in `P`"]);
+    let turned = "aux global protocol P(role A, role B, role C) { m() from A to B; do P(B, C, A); }";
+    assert!(unused(turned).is_empty());
+    let kept = "aux global protocol P(role A, role B, role C) { m() from A to B; do P(B, A, C); }";
+    assert_eq!(unused(kept), ["role `C` takes no part in `P`"]);
+    // To choose between nothing and nothing is to take no part.
+    let nothing =
+        "aux global protocol P(role A, role B, role C) { m() from B to C; choice at A { do Q(B, C); } or { } }
+        aux global protocol Q(role X, role Y) { rec L { } }";
+    let mut found = unused(nothing);
+    found.sort();
+    assert_eq!(
+        found,
+        ["role `A` takes no part in `P`", "role `X` takes no part in `Q`", "role `Y` takes no part in `Q`"]
+    );
 }
