@@ -103,9 +103,13 @@ fn lost_memory_is_remembered() {
     let settle = |world: &mut World| (0..8).for_each(|_| world.settle_once());
     let (a, b, c) = (RoleId(0), RoleId(1), RoleId(2));
     settle(&mut world);
-    [b, c].map(|role| world.take(&Step::Work(role, 0)));
+    for role in [b, c] {
+        world.take(&Step::Work(role, 0));
+    }
     settle(&mut world);
-    [a, a].map(|role| world.take(&Step::Work(role, 0)));
+    for _ in 0..2 {
+        world.take(&Step::Work(a, 0));
+    }
     world.take(&Step::Save(a));
     assert_eq!(world.cut(), [2, 1, 1]);
     world.take(&Step::Kill(AgentId("a0".to_owned()), true));
