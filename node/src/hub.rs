@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rekindle_proto::status::RequestError;
 use rekindle_proto::{payload, v1};
+use rekindle_statemachine::agents::Agent;
 use rekindle_statemachine::effect::{Effect, Order};
 use rekindle_statemachine::ids::{AgentId, AgentInstance};
 use tokio::sync::mpsc;
@@ -66,10 +67,10 @@ impl Hub {
                         outlet.order(&order);
                     }
                 }
-                Effect::Dismiss { agent, instance } => {
+                Effect::Dismiss { agent, instance, superseded_by } => {
                     let outlet = attached.get(&agent).filter(|outlet| outlet.instance == instance);
                     if let Some(outlet) = outlet {
-                        outlet.dismiss("the lease is over");
+                        outlet.dismiss(superseded_by.as_ref());
                         attached.remove(&agent);
                     }
                 }
@@ -80,6 +81,13 @@ impl Hub {
     fn attached(&self) -> MutexGuard<'_, HashMap<AgentId, Outlet>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a stream whose lease is over ends with.
+pub(crate) fn dismissal(superseded_by: Option<&Agent>) -> v1::Dismissed {
+    let reason = if superseded_by.is_some() { "another run of this agent took over" } else { "the lease is over" };
+    let successor = |agent: &Agent| v1::Successor { instance: agent.instance.0, address: agent.address.clone() };
+    v1::Dismissed { reason: reason.to_owned(), superseded_by: superseded_by.map(successor) }
 }
 
 impl Outlet {
@@ -96,9 +104,9 @@ impl Outlet {
         self.push(v1::node_message::Kind::Order(v1::AgentOrder { order: payload::encode_order(order) }));
     }
 
-    /// Says that the lease is over and ends the stream.
-    pub(crate) fn dismiss(&self, reason: &str) {
-        self.push(v1::node_message::Kind::Dismissed(v1::Dismissed { reason: reason.to_owned() }));
+    /// Says that the lease is over, or has gone to another run of the agent, and ends the stream.
+    pub(crate) fn dismiss(&self, superseded_by: Option<&Agent>) {
+        self.push(v1::node_message::Kind::Dismissed(dismissal(superseded_by)));
         self.over.cancel();
     }
 

@@ -164,6 +164,9 @@ pub fn rejection_code(rejection: &Rejection) -> (Code, &'static str) {
     }
 }
 
+/// The reason of a refusal that no node of ours wrote.
+pub const FOREIGN_REFUSAL: &str = "TRANSPORT";
+
 /// What a failed call means to whoever made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -224,7 +227,7 @@ fn foreign(status: &Status, retry_after: Duration) -> Verdict {
         | Code::InvalidArgument
         | Code::OutOfRange => Verdict::Refused {
             code: status.code(),
-            reason: "TRANSPORT".to_owned(),
+            reason: FOREIGN_REFUSAL.to_owned(),
             message: status.message().to_owned(),
         },
         _ => Verdict::Unknown { retry_after },

@@ -47,6 +47,18 @@ pub struct Awaited {
 }
 
 impl StateMachine {
+    /// Whether an agent may begin a lease, as of the last applied entry. What is refused here need not be proposed.
+    pub fn admits(&self, agent: &AgentId, instance: AgentInstance, address: &str) -> Result<(), Rejection> {
+        check_agent(agent, address)?;
+        match self.state.agents.get(agent) {
+            Some(same) if same.instance == instance && same.address != address => {
+                Err(Rejection::Invalid(format!("this run of agent `{agent}` is reached at {}", same.address)))
+            }
+            None if self.state.agents.len() >= limits::AGENTS => Err(limits::reached("agents", limits::AGENTS)),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins a lease. The same instance may ask again; another instance ends the lease of the one before.
     pub(crate) fn register_agent(
         &mut self,
@@ -54,24 +66,15 @@ impl StateMachine {
         agent: Agent,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, Rejection> {
-        check_name(&agent.id)?;
-        check_address(&agent.address)?;
-        let previous = self.state.agents.get(&agent.id);
-        if let Some(same) = previous.filter(|previous| previous.instance == agent.instance) {
-            return if same.address == agent.address {
-                Ok(Reply::Done)
-            } else {
-                Err(Rejection::Invalid(format!("this run of agent `{}` is reached at {}", same.id, same.address)))
-            };
-        }
-        let replaced = previous.map(|previous| previous.instance);
-        if replaced.is_none() && self.state.agents.len() >= limits::AGENTS {
-            return Err(limits::reached("agents", limits::AGENTS));
+        self.admits(&agent.id, agent.instance, &agent.address)?;
+        let previous = self.state.agents.get(&agent.id).map(|previous| previous.instance);
+        if previous == Some(agent.instance) {
+            return Ok(Reply::Done);
         }
         let id = agent.id.clone();
-        self.state.agents.insert(id.clone(), agent);
-        if let Some(instance) = replaced {
-            effects.push(Effect::Dismiss { agent: id.clone(), instance });
+        self.state.agents.insert(id.clone(), agent.clone());
+        if let Some(instance) = previous {
+            effects.push(Effect::Dismiss { agent: id.clone(), instance, superseded_by: Some(agent) });
             self.lose_roles(moment, &id, effects)?;
         }
         self.place_waiting(moment, effects)?;
@@ -90,7 +93,7 @@ impl StateMachine {
             return Err(Rejection::UnknownAgent(agent.clone()));
         }
         self.state.agents.remove(agent);
-        effects.push(Effect::Dismiss { agent: agent.clone(), instance });
+        effects.push(Effect::Dismiss { agent: agent.clone(), instance, superseded_by: None });
         self.lose_roles(moment, agent, effects)?;
         Ok(Reply::Done)
     }
@@ -175,6 +178,12 @@ impl Turn<'_> {
     }
 }
 
+/// Whether an agent's name and address are well-formed.
+pub fn check_agent(agent: &AgentId, address: &str) -> Result<(), Rejection> {
+    check_name(agent)?;
+    check_address(address)
+}
+
 fn check_name(agent: &AgentId) -> Result<(), Rejection> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if agent.0.is_empty() || agent.0.len() > limits::AGENT_BYTES || !agent.0.bytes().all(fits) {
@@ -186,6 +195,7 @@ fn check_name(agent: &AgentId) -> Result<(), Rejection> {
 
 fn check_address(address: &str) -> Result<(), Rejection> {
     let fits = address.len() <= limits::ADDRESS_BYTES
+        && address.bytes().all(|byte| byte.is_ascii_graphic())
         && address
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));

@@ -8,6 +8,7 @@ use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Image, RoleId};
 use serde::{Deserialize, Serialize};
 
+use crate::agents::Agent;
 use crate::ids::{AgentId, AgentInstance, Epoch, Incarnation, RecoveryNumber, SessionId};
 use crate::spec::SessionSpec;
 
@@ -27,6 +28,8 @@ pub enum Effect {
         agent: AgentId,
         /// Which run of it.
         instance: AgentInstance,
+        /// The run that took its name over, if one did: the dismissed one is not to come back.
+        superseded_by: Option<Agent>,
     },
 }
 

@@ -5,8 +5,10 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rekindle_proto::statemachine::agents::check_agent;
+use rekindle_proto::statemachine::command::Rejection;
 use rekindle_proto::statemachine::ids::{AgentId, Incarnation, NodeId, SessionId};
 use rekindle_proto::v1::channels_server::ChannelsServer;
 use tokio::sync::{mpsc, watch};
@@ -122,6 +124,9 @@ pub enum StartError {
     /// There is no node to talk to.
     #[error("an agent needs the endpoint of at least one node")]
     NoEndpoints,
+    /// The cluster would refuse it: the name or the address is not well-formed.
+    #[error(transparent)]
+    Refused(Rejection),
     /// The data folder cannot be used.
     #[error("cannot use the data folder `{}`: {source}", .folder.display())]
     DataDir {
@@ -139,6 +144,25 @@ pub enum StartError {
     /// The listener does not work.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+}
+
+/// Why an agent that ran cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AgentError {
+    /// Another process of the same name holds the lease; every worker here is killed.
+    #[error(
+        "another local supervisor named `{agent}` took over from {address}; every worker of this one was stopped\n\
+         hint: each local supervisor of a cluster needs a name of its own"
+    )]
+    Superseded {
+        /// The name.
+        agent: AgentId,
+        /// Where the other one is reached.
+        address: String,
+    },
+    /// Messages of other agents cannot be taken any more.
+    #[error("messages of other local supervisors cannot be taken any more: {0}")]
+    Serving(String),
 }
 
 /// What all parts of an agent share.
@@ -171,6 +195,7 @@ impl Agent {
         if config.endpoints.is_empty() {
             return Err(StartError::NoEndpoints);
         }
+        check_agent(&config.id, &address).map_err(StartError::Refused)?;
         let (lock, records) = config.data_dir.as_deref().map(open_data_dir).transpose()?.unzip();
         let listener = listen(listener).map_err(StartError::Listen)?;
 
@@ -192,10 +217,12 @@ impl Agent {
 
         let service = ChannelsServer::new(ChannelService::new(sessions.clone()));
         let (served, serving) = (stop.clone(), Server::builder().add_service(service).serve_with_incoming(listener));
+        let failure: Arc<OnceLock<AgentError>> = Arc::default();
+        let failed = Arc::clone(&failure);
         tasks.spawn(async move {
             // Streams of other agents are cut, not finished: they are made to be.
             if let Some(Err(error)) = served.run_until_cancelled(serving).await {
-                tracing::error!(%error, "messages of other agents cannot be taken any more");
+                failed.get_or_init(|| AgentError::Serving(error.to_string()));
                 served.cancel();
             }
         });
@@ -209,14 +236,16 @@ impl Agent {
             leader,
             hook,
         };
-        let linked = stop.clone();
+        let (linked, failed) = (stop.clone(), Arc::clone(&failure));
         tasks.spawn(async move {
-            linked.run_until_cancelled(Link::new(setup).run()).await;
+            if let Some(error) = linked.run_until_cancelled(Link::new(setup).run()).await {
+                failed.get_or_init(|| error);
+            }
             sessions.clear().await;
             linked.cancel();
         });
         tasks.close();
-        Ok(RunningAgent { tasks, stop: stop.clone(), leader: led, lock, _stop_on_drop: stop.drop_guard() })
+        Ok(RunningAgent { tasks, stop: stop.clone(), leader: led, failure, lock, _stop_on_drop: stop.drop_guard() })
     }
 }
 
@@ -226,6 +255,7 @@ pub struct RunningAgent {
     tasks: TaskTracker,
     stop: CancellationToken,
     leader: watch::Receiver<Option<NodeId>>,
+    failure: Arc<OnceLock<AgentError>>,
     /// Held for as long as the data folder is used.
     lock: Option<File>,
     _stop_on_drop: tokio_util::sync::DropGuard,
@@ -237,7 +267,13 @@ impl RunningAgent {
         *self.leader.borrow()
     }
 
-    /// Waits until the agent has stopped: after [`RunningAgent::shutdown`], or because it cannot go on.
+    /// Why the agent cannot go on, if it cannot. Known at the latest when [`RunningAgent::wait`] returns.
+    pub fn failed(&self) -> Option<AgentError> {
+        self.failure.get().cloned()
+    }
+
+    /// Waits until the agent has stopped because it cannot go on; every worker is gone then, and
+    /// [`RunningAgent::failed`] says why.
     pub async fn wait(&self) {
         self.tasks.wait().await;
     }

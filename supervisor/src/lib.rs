@@ -26,7 +26,7 @@ mod session;
 mod sessions;
 mod worker_api;
 
-pub use agent::{Agent, AgentConfig, EventHook, LocalEvent, RunningAgent, StartError};
+pub use agent::{Agent, AgentConfig, AgentError, EventHook, LocalEvent, RunningAgent, StartError};
 pub use faults::CrashAt;
 pub use limits::Limits;
 pub use log::{LogSink, WorkerLog};

@@ -4,8 +4,10 @@
 //! * a report is sent again, under the same request id, on every new stream until it is answered;
 //! * the orders that follow the answer to `hello` are all that stand: a session without one is over for this agent;
 //! * no worker runs without a lease: before it ends unrenewed, every worker is killed and every session forgotten, and
-//!   the agent goes on as a new instance, which owns nothing.
+//!   the agent goes on as a new instance, which owns nothing;
+//! * an agent whose name another process took over ends.
 
+mod backoff;
 mod endpoints;
 mod lease;
 mod pending;
@@ -22,7 +24,7 @@ use rekindle_proto::v1::node_message::Kind as Hear;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::agent::{EventHook, LocalEvent};
+use crate::agent::{AgentError, EventHook, LocalEvent};
 use crate::session::Report;
 use crate::sessions::Sessions;
 use endpoints::{Attached, Endpoints};
@@ -36,6 +38,8 @@ const MOST_PENDING: usize = 4096;
 pub(crate) struct Link {
     agent: AgentId,
     instance: AgentInstance,
+    /// The instance that was last granted a lease.
+    held: Option<AgentInstance>,
     address: String,
     endpoints: Endpoints,
     sessions: Sessions,
@@ -68,15 +72,22 @@ pub(crate) struct LinkSetup {
 enum Over {
     /// It broke, or its leader does not answer: attach again.
     Stream,
-    /// The lease is over, or will be before it can be renewed.
-    Lease(String),
+    /// The cluster refuses what this agent says: attach again, later.
+    Refused,
+    /// The lease will be over before it can be renewed.
+    Lapsed(&'static str),
+    /// The cluster ended the lease.
+    Dismissed(String),
+    /// Another process of this name has the lease, at this address.
+    Superseded(String),
 }
 
 impl Link {
     pub(crate) fn new(setup: LinkSetup) -> Self {
         Link {
             agent: setup.agent,
-            instance: AgentInstance(rand::random()),
+            instance: new_instance(),
+            held: None,
             address: setup.address,
             endpoints: Endpoints::new(&setup.endpoints),
             sessions: setup.sessions,
@@ -89,20 +100,39 @@ impl Link {
         }
     }
 
-    /// Holds the link until it is dropped.
-    pub(crate) async fn run(mut self) {
+    /// Holds the link until it is dropped, or until the agent is not to go on.
+    pub(crate) async fn run(mut self) -> AgentError {
         loop {
-            let hello =
-                v1::Hello { agent: self.agent.0.clone(), instance: self.instance.0, address: self.address.clone() };
+            let hello = v1::Hello {
+                agent: self.agent.0.clone(),
+                instance: self.instance.0,
+                address: self.address.clone(),
+                held_instance: self.held.map_or(0, |held| held.0),
+            };
             let lapse = self.lease.lapses_at();
             let over = tokio::select! {
                 attached = self.endpoints.attach(&hello) => self.serve(attached).await,
-                () = at(lapse) => Over::Lease("no leader renewed the lease in time".to_owned()),
+                () = at(lapse) => Over::Lapsed("no leader renewed the lease in time"),
             };
             match over {
                 Over::Stream => {}
-                Over::Lease(why) => self.start_anew(&why).await,
+                Over::Refused => self.back_off().await,
+                Over::Lapsed(why) => self.start_anew(why).await,
+                Over::Dismissed(why) => {
+                    self.start_anew(&why).await;
+                    self.endpoints.back_off().await;
+                }
+                Over::Superseded(address) => return AgentError::Superseded { agent: self.agent, address },
             }
+        }
+    }
+
+    /// Pauses while there is a lease.
+    async fn back_off(&mut self) {
+        let lapse = self.lease.lapses_at();
+        tokio::select! {
+            () = self.endpoints.back_off() => {}
+            () = at(lapse) => {}
         }
     }
 
@@ -113,7 +143,7 @@ impl Link {
         while self.reports.try_recv().is_ok() {}
         self.pending = Pending::default();
         self.lease = Lease::default();
-        self.instance = AgentInstance(rand::random());
+        self.instance = new_instance();
         (self.hook)(&LocalEvent::LeaseLost { why: why.to_owned() });
     }
 
@@ -131,15 +161,14 @@ impl Link {
             let talk = renew || (self.lease.is_granted() && self.pending.has_unsent());
             tokio::select! {
                 biased;
-                () = at(self.lease.lapses_at()) => return Over::Lease("it could not be renewed in time".to_owned()),
+                () = at(self.lease.lapses_at()) => return Over::Lapsed("it could not be renewed in time"),
                 message = hear.message() => match message {
                     Ok(Some(message)) => if let Some(over) = self.hear(message).await {
                         return over;
                     },
                     Ok(None) => return Over::Stream,
                     Err(status) => {
-                        self.endpoints.learn(&status);
-                        return Over::Stream;
+                        return if self.endpoints.learn(&status) { Over::Refused } else { Over::Stream };
                     }
                 },
                 place = say.reserve(), if talk => match place {
@@ -174,7 +203,10 @@ impl Link {
             Some(Hear::Granted(granted)) => {
                 self.lease.granted(granted.number, granted.ttl_ms, Instant::now());
                 self.led_by(NodeId(granted.node_id));
-                if granted.number == 0 {
+                self.held = Some(self.instance);
+                if granted.number > 0 {
+                    self.endpoints.all_is_well();
+                } else {
                     self.roll_call = Some(RollCall { missing: granted.outstanding, standing: HashSet::new() });
                     self.call_roll().await;
                 }
@@ -184,7 +216,12 @@ impl Link {
                 Err(error) => tracing::error!(%error, "an order cannot be read"),
             },
             Some(Hear::Reply(reply)) => self.answered(&reply).await,
-            Some(Hear::Dismissed(dismissed)) => return Some(Over::Lease(dismissed.reason)),
+            Some(Hear::Dismissed(dismissed)) => {
+                return Some(match dismissed.superseded_by {
+                    Some(newer) => Over::Superseded(newer.address),
+                    None => Over::Dismissed(dismissed.reason),
+                });
+            }
             None => tracing::debug!("a message of an unknown kind is ignored"),
         }
         None
@@ -229,6 +266,11 @@ impl Link {
             (self.hook)(&LocalEvent::LeaderChanged { node });
         }
     }
+}
+
+/// Never 0, which stands for none.
+fn new_instance() -> AgentInstance {
+    AgentInstance(rand::random_range(1..=u64::MAX))
 }
 
 async fn at(moment: Option<Instant>) {

@@ -38,7 +38,10 @@ fn run_agent(start: AgentStart, global: &Global) -> Result<ExitCode> {
                 tracing::info!(signal, "local supervisor ends");
                 Ok(ExitCode::SUCCESS)
             }
-            () = agent.wait() => bail!("the local supervisor cannot go on; the log says why"),
+            () = agent.wait() => match agent.failed() {
+                Some(error) => Err(error.into()),
+                None => bail!("the local supervisor cannot go on; the log says why"),
+            },
         }
     })
 }

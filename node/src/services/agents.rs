@@ -18,6 +18,7 @@ use rekindle_proto::v1::agent_message::Kind as FromAgent;
 use rekindle_proto::v1::agents_server;
 use rekindle_proto::v1::node_message::Kind as FromNode;
 use rekindle_proto::{payload, v1};
+use rekindle_statemachine::agents::Agent;
 use rekindle_statemachine::command::{Command, Rejection, Reply};
 use rekindle_statemachine::ids::{AgentId, AgentInstance};
 use tokio::sync::mpsc;
@@ -27,13 +28,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::hub::{Hub, Message, Outlet};
+use crate::hub::{Hub, Message, Outlet, dismissal};
 use crate::leases::Leases;
 use crate::raft::consensus::{Consensus, Leadership};
 use crate::replica::Replica;
 
 /// How long a stream may be silent before it says who it is.
 const HELLO: Duration = Duration::from_secs(2);
+/// The instance that a process names which never held a lease.
+const NEVER: AgentInstance = AgentInstance(0);
 /// Commands of one agent under way; more wait in the stream.
 const UNDER_WAY: usize = 256;
 
@@ -71,6 +74,11 @@ impl agents_server::Agents for AgentsService {
         let mut inbound = request.into_inner();
         let hello = hello(&mut inbound).await?;
         let (agent, instance) = (AgentId(hello.agent), AgentInstance(hello.instance));
+        self.consensus.read_barrier().await?;
+        if let Some(newer) = self.successor(&agent, [instance, AgentInstance(hello.held_instance)]) {
+            let kind = Some(FromNode::Dismissed(dismissal(Some(&newer))));
+            return Ok(Response::new(futures::stream::iter([Ok(v1::NodeMessage { kind })]).boxed()));
+        }
         self.register(&agent, instance, hello.address).await?;
         let (outlet, messages) = self.open(&agent, instance)?;
         let attached = Attached { service: self.clone(), agent, instance, term, outlet };
@@ -89,9 +97,17 @@ async fn hello(inbound: &mut Streaming<v1::AgentMessage>) -> Result<v1::Hello, S
 }
 
 impl AgentsService {
-    /// Makes sure that this run of the agent holds a lease, which begins now at the latest.
+    /// The process that took over from one that held the lease as `held`, if any did.
+    fn successor(&self, agent: &AgentId, [instance, held]: [AgentInstance; 2]) -> Option<Agent> {
+        let state = self.replica.state();
+        let holder = state.agent(agent).filter(|_| held != NEVER)?;
+        (holder.instance != instance && holder.instance != held).then(|| holder.clone())
+    }
+
+    /// Makes sure that this run of the agent holds a lease, which begins now at the latest. What the state refuses
+    /// does not get into the log.
     async fn register(&self, agent: &AgentId, instance: AgentInstance, address: String) -> Result<(), RequestError> {
-        self.consensus.read_barrier().await?;
+        self.replica.state().admits(agent, instance, &address)?;
         if !self.holds_lease(agent, instance) {
             let register = Command::RegisterAgent { agent: agent.clone(), instance, address };
             if let Reply::Rejected(rejection) = self.consensus.propose(None, register).await? {

@@ -42,8 +42,11 @@ impl Agent {
     }
 
     async fn attach_to(channel: tonic::transport::Channel, instance: u64) -> Result<Self, Status> {
+        Self::greet(channel, west(instance)).await
+    }
+
+    async fn greet(channel: tonic::transport::Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (say, words) = mpsc::channel(16);
-        let hello = v1::Hello { agent: "west".into(), instance, address: "127.0.0.1:9".into() };
         say.send(v1::AgentMessage { kind: Some(Say::Hello(hello)) }).await.expect("room");
         let hear = AgentsClient::new(channel).attach(ReceiverStream::new(words)).await?.into_inner();
         Ok(Agent { say, hear })
@@ -61,6 +64,16 @@ impl Agent {
     async fn hear(&mut self) -> Result<Option<Heard>, Status> {
         let next = tokio::time::timeout(PATIENCE, self.hear.message()).await.expect("a message in time");
         Ok(next?.map(|message| message.kind.expect("a kind")))
+    }
+
+    /// It is told who took over, and its stream ends.
+    async fn is_superseded_by(&mut self, instance: u64) {
+        let successor = v1::Successor { instance, address: west(instance).address };
+        match self.hear().await {
+            Ok(Some(Heard::Dismissed(dismissed))) => assert_eq!(dismissed.superseded_by, Some(successor)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(self.hear().await.expect("no error"), None);
     }
 
     async fn granted(&mut self) -> v1::Granted {
@@ -83,6 +96,17 @@ impl Agent {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn west(instance: u64) -> v1::Hello {
+    v1::Hello { agent: "west".into(), instance, address: format!("127.0.0.1:{instance}"), held_instance: 0 }
+}
+
+/// Where the log of the leader ends.
+async fn log_end(cluster: &Cluster) -> u64 {
+    let leader = cluster.leader().await;
+    let status = cluster.client_of(leader).get_status(v1::GetStatusRequest::default()).await.expect("a status");
+    status.last_log_index
 }
 
 async fn start_session(cluster: &Cluster) {
@@ -183,8 +207,59 @@ async fn a_newer_run_of_an_agent_ends_the_older() {
     let cluster = Cluster::start(3, |config| config);
     let (mut older, _) = Agent::attach(&cluster, 1).await;
     let (_newer, _) = Agent::attach(&cluster, 2).await;
-    assert!(matches!(older.hear().await, Ok(Some(Heard::Dismissed(_)))));
-    assert_eq!(older.hear().await.expect("no error"), None);
+    older.is_superseded_by(2).await;
+}
+
+#[tokio::test]
+async fn a_process_that_missed_its_end_does_not_take_the_name_back() {
+    let cluster = Cluster::start(1, |config| config);
+    drop(Agent::attach(&cluster, 1).await);
+    let (_newer, _) = Agent::attach(&cluster, 2).await;
+    let end = log_end(&cluster).await;
+    let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
+    // Under the instance that it had, and as a new one.
+    for instance in [1, 3] {
+        let hello = v1::Hello { held_instance: 1, ..west(instance) };
+        let mut older = Agent::greet(leader.channel.clone(), hello).await.expect("a stream");
+        older.is_superseded_by(2).await;
+    }
+    assert_eq!(log_end(&cluster).await, end);
+    // Its own predecessor is no obstacle.
+    let hello = v1::Hello { held_instance: 2, ..west(4) };
+    let mut again = Agent::greet(leader.channel, hello).await.expect("a stream");
+    assert_eq!(again.granted().await.number, 0);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_refused_leaves_nothing_in_the_log() {
+    let cluster = Cluster::start(1, |config| config);
+    let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
+    let end = log_end(&cluster).await;
+    let (nameless, nowhere) =
+        (v1::Hello { agent: "a b".into(), ..west(1) }, v1::Hello { address: "zzz".into(), ..west(1) });
+    for hello in [nameless, nowhere] {
+        let refused = Agent::greet(leader.channel.clone(), hello).await.err().expect("a refusal");
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    }
+    assert_eq!(log_end(&cluster).await, end);
+}
+
+#[tokio::test]
+async fn the_log_stands_still_while_agents_only_keep_their_leases() {
+    let cluster = Cluster::start(1, |config| config);
+    let (mut west, _) = Agent::attach(&cluster, 1).await;
+    let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
+    let east = v1::Hello { agent: "east".into(), instance: 1, address: "127.0.0.1:8".into(), held_instance: 0 };
+    let mut east = Agent::greet(leader.channel, east).await.expect("a stream");
+    east.granted().await;
+    let end = log_end(&cluster).await;
+    for number in 1..=50 {
+        for agent in [&mut west, &mut east] {
+            agent.say(Say::Renew(v1::Renew { number })).await;
+            assert_eq!(agent.granted().await.number, number);
+        }
+    }
+    assert_eq!(log_end(&cluster).await, end);
 }
 
 #[tokio::test]

@@ -39,8 +39,12 @@ pub(crate) fn effects(effects: &[Effect], image: Option<&Image>) -> String {
                     text.push('\n');
                 }
             }
-            Effect::Dismiss { agent, instance } => {
-                let _ = writeln!(text, "{agent} <- dismiss instance={instance}");
+            Effect::Dismiss { agent, instance, superseded_by } => {
+                let _ = write!(text, "{agent} <- dismiss instance={instance}");
+                if let Some(newer) = superseded_by {
+                    let _ = write!(text, " for instance={} at {}", newer.instance, newer.address);
+                }
+                text.push('\n');
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rekindle_proto::status::{Verdict, verdict};
+use rekindle_proto::status::{FOREIGN_REFUSAL, Verdict, verdict};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind;
 use rekindle_proto::v1::agents_client::AgentsClient;
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
+
+use super::backoff::Backoff;
 
 const STREAM: usize = 64;
 const CONNECT: Duration = Duration::from_millis(250);
@@ -36,6 +38,7 @@ pub(crate) struct Endpoints {
     hint: Option<String>,
     turn: usize,
     current: Option<String>,
+    backoff: Backoff,
 }
 
 /// A stream to the leader.
@@ -52,7 +55,7 @@ impl Endpoints {
     /// Each `host:port`, with or without `http://`.
     pub(crate) fn new(known: &[String]) -> Self {
         let known = known.iter().map(|endpoint| bare(endpoint)).collect();
-        Endpoints { known, channels: HashMap::new(), hint: None, turn: 0, current: None }
+        Endpoints { known, channels: HashMap::new(), hint: None, turn: 0, current: None, backoff: Backoff::default() }
     }
 
     /// Attaches to the leader, however long it takes to find one.
@@ -60,7 +63,7 @@ impl Endpoints {
         let mut patience = FIRST_PATIENCE;
         let mut rounds = 0;
         loop {
-            let mut silent = false;
+            let (mut silent, mut refused) = (false, false);
             // One more than there are, for a hint.
             for _ in 0..=self.known.len() {
                 let endpoint = self.next();
@@ -71,7 +74,10 @@ impl Endpoints {
                     }
                     Ok(Err(status)) => {
                         tracing::trace!(endpoint, status = status.message(), "not attached");
-                        self.learn(&status);
+                        refused = self.learn(&status);
+                        if refused {
+                            break;
+                        }
                     }
                     Err(_) => {
                         silent = true;
@@ -83,15 +89,40 @@ impl Endpoints {
             if silent {
                 patience = (patience * 2).min(LONGEST_PATIENCE);
             }
-            tokio::time::sleep(if rounds < HASTY_ROUNDS { PAUSE } else { LONG_PAUSE }).await;
+            if refused {
+                self.back_off().await;
+            } else {
+                tokio::time::sleep(if rounds < HASTY_ROUNDS { PAUSE } else { LONG_PAUSE }).await;
+            }
         }
     }
 
-    /// A node said no; it may have said who leads.
-    pub(crate) fn learn(&mut self, status: &Status) {
-        if let Verdict::NotLeader { endpoint: Some(endpoint), .. } = verdict(status) {
-            self.hint = Some(bare(&endpoint));
+    /// A node said no; it may have said who leads. Whether the cluster refuses this agent, which is told once.
+    pub(crate) fn learn(&mut self, status: &Status) -> bool {
+        match verdict(status) {
+            Verdict::NotLeader { endpoint, .. } => {
+                self.hint = endpoint.map(|endpoint| bare(&endpoint)).or(self.hint.take());
+                false
+            }
+            Verdict::Refused { reason, message, .. } => {
+                if self.backoff.is_news(&message) {
+                    tracing::warn!(reason = message, "the cluster refuses this local supervisor, which goes on trying");
+                }
+                // Somebody else answers at that endpoint; that is no word of the cluster.
+                reason != FOREIGN_REFUSAL
+            }
+            Verdict::Overloaded { .. } | Verdict::Unknown { .. } => false,
         }
+    }
+
+    /// Waits, longer each time: the cluster refused this agent, or ended its lease.
+    pub(crate) async fn back_off(&mut self) {
+        tokio::time::sleep(self.backoff.next()).await;
+    }
+
+    /// The cluster goes on with this agent.
+    pub(crate) fn all_is_well(&mut self) {
+        self.backoff.reset();
     }
 
     /// The node that this agent was attached to hangs: it is asked last, over a new connection.

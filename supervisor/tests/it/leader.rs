@@ -10,6 +10,7 @@ use futures::Stream;
 use rekindle_proto::payload::{decode_command, encode_order, encode_reply};
 use rekindle_proto::statemachine::command::{Command, Reply};
 use rekindle_proto::statemachine::effect::Order;
+use rekindle_proto::status::RequestError;
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind as Said;
 use rekindle_proto::v1::agents_server::{Agents, AgentsServer};
@@ -34,6 +35,7 @@ struct State {
     node_id: u64,
     ttl_ms: u64,
     grants: AtomicBool,
+    refuses: AtomicBool,
     replies: AtomicBool,
     dead: CancellationToken,
     news: Notify,
@@ -72,6 +74,11 @@ impl Leader {
         self.state.grants.store(grants, Ordering::SeqCst);
     }
 
+    /// Whether hellos are refused for good.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.state.refuses.store(refuses, Ordering::SeqCst);
+    }
+
     /// Whether commands are answered.
     pub(crate) fn reply(&self, replies: bool) {
         self.state.replies.store(replies, Ordering::SeqCst);
@@ -95,8 +102,19 @@ impl Leader {
     }
 
     pub(crate) async fn dismiss(&self, agent: &str) {
-        let kind = Some(Say::Dismissed(v1::Dismissed { reason: "the test says so".to_owned() }));
+        let kind = Some(Say::Dismissed(v1::Dismissed { reason: "the test says so".to_owned(), superseded_by: None }));
         self.say(agent, v1::NodeMessage { kind }).await;
+    }
+
+    pub(crate) async fn supersede(&self, agent: &str, address: &str) {
+        let superseded_by = Some(v1::Successor { instance: 1, address: address.to_owned() });
+        let kind = Some(Say::Dismissed(v1::Dismissed { reason: String::new(), superseded_by }));
+        self.say(agent, v1::NodeMessage { kind }).await;
+    }
+
+    /// How often an agent said hello.
+    pub(crate) fn hellos(&self, agent: &str) -> usize {
+        self.state.heard.lock().unwrap().hellos.iter().filter(|hello| hello.agent == agent).count()
     }
 
     async fn say(&self, agent: &str, message: v1::NodeMessage) {
@@ -162,6 +180,9 @@ impl Agents for Service {
         let mut messages = request.into_inner();
         tokio::spawn(async move {
             while let Some(Ok(Some(message))) = state.dead.run_until_cancelled(messages.message()).await {
+                if state.refuses.load(Ordering::SeqCst) {
+                    drop(say.send(Err(RequestError::invalid("the test says no").into())).await);
+                }
                 for answer in state.hear(message, &say) {
                     drop(say.send(Ok(v1::NodeMessage { kind: Some(answer) })).await);
                 }
@@ -182,6 +203,9 @@ impl State {
             Said::Hello(hello) => {
                 heard.streams.insert(hello.agent.clone(), say.clone());
                 heard.hellos.push(hello);
+                if self.refuses.load(Ordering::SeqCst) {
+                    return vec![];
+                }
                 let orders =
                     heard.standing.iter().map(|order| Say::Order(v1::AgentOrder { order: encode_order(order) }));
                 let answers = std::iter::once(granted(0)).chain(orders);

@@ -1,14 +1,15 @@
 //! The link to the cluster: leases, leaders that die.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rekindle_proto::statemachine::command::Command;
 use rekindle_proto::statemachine::effect::Goal;
+use rekindle_proto::statemachine::ids::AgentId;
 use rekindle_protocol::recovery::policy::Mode;
-use rekindle_supervisor::{Agent, AgentConfig, LocalEvent, StartError};
+use rekindle_supervisor::{Agent, AgentConfig, AgentError, LocalEvent, StartError};
 
 use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, failed, finished, folder, gone, order, run};
-use crate::leader::Leader;
+use crate::leader::{Leader, PATIENCE};
 use crate::plan::ping_pong;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -49,6 +50,65 @@ async fn a_dismissed_agent_kills_its_workers_and_begins_anew() {
     gone(pid).await;
     assert_ne!(leader.hello("one", 1).await.instance, leader.hello("one", 0).await.instance);
     assert_eq!(leader.untaken(), [], "the end of killed workers is nobody's failure");
+}
+
+#[tokio::test]
+async fn an_agent_whose_name_another_took_over_ends() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
+    run(&leader, &["one"], &mut plan).await;
+    let pid = host.pid("A", 1).await;
+    assert_eq!(host.agent.failed(), None);
+    leader.supersede("one", "127.0.0.1:7299").await;
+    tokio::time::timeout(PATIENCE, host.agent.wait()).await.expect("it ends");
+    gone(pid).await;
+    let agent = AgentId("one".to_owned());
+    let failed = host.agent.failed().expect("a reason");
+    assert_eq!(failed, AgentError::Superseded { agent, address: "127.0.0.1:7299".to_owned() });
+    assert!(failed.to_string().starts_with("another local supervisor named `one` took over from 127.0.0.1:7299;"));
+    assert_eq!(leader.hellos("one"), 1, "it does not come back");
+}
+
+#[tokio::test]
+async fn an_agent_says_which_lease_its_process_held() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let first = leader.hello("one", 0).await;
+    assert_eq!(first.held_instance, 0);
+    host.event(|event| matches!(event, LocalEvent::LeaderChanged { .. }).then_some(())).await;
+    leader.dismiss("one").await;
+    let second = leader.hello("one", 1).await;
+    assert_eq!(second.held_instance, first.instance);
+    host.agent.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_refused_again_and_again_backs_off() {
+    let leader = Leader::start(1, LEASE).await;
+    leader.refuse(true);
+    let begin = Instant::now();
+    let host = Host::start(&leader, "one").await;
+    leader.hello("one", 6).await;
+    // Pauses of 20, 40, 80, 160, 320 and 640 ms; a slow machine only makes them longer.
+    assert!(begin.elapsed() >= Duration::from_millis(1_260), "in {:?}", begin.elapsed());
+    leader.refuse(false);
+    host.event(|event| matches!(event, LocalEvent::LeaderChanged { .. }).then_some(())).await;
+    host.agent.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_name_or_address_that_the_cluster_would_refuse_is_refused_at_the_start() {
+    let long = "x".repeat(65);
+    let good = "127.0.0.1:1";
+    for (name, address) in
+        [("", good), ("a b", good), ("é", good), (&long, good), ("east", "zzz"), ("east", "a:0"), ("east", "a\u{1b}:1")]
+    {
+        let config = AgentConfig::new(AgentId(name.to_owned()), vec!["127.0.0.1:1".to_owned()]);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = Agent::start(config, listener, address.to_owned()).await;
+        assert!(matches!(refused, Err(StartError::Refused(_))), "{name:?} {address:?}");
+    }
 }
 
 #[tokio::test]
@@ -133,8 +193,7 @@ async fn a_data_folder_serves_one_agent() {
     run(&leader, &["one"], &mut plan).await;
     assert_eq!(std::fs::read_dir(data.path().join("workers")).unwrap().count(), 2);
 
-    let mut config =
-        AgentConfig::new(rekindle_proto::statemachine::ids::AgentId("two".to_owned()), vec![leader.address.clone()]);
+    let mut config = AgentConfig::new(AgentId("two".to_owned()), vec![leader.address.clone()]);
     config.data_dir = Some(data.path().to_owned());
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = Agent::start(config.clone(), listener(), "127.0.0.1:1".to_owned()).await;
