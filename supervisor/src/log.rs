@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
 
+use crate::printable::printable;
+
 /// One line of a worker's log, without its line break.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerLog<'a> {
@@ -14,7 +16,7 @@ pub struct WorkerLog<'a> {
     pub role: &'a str,
     /// Which process of that role.
     pub incarnation: Incarnation,
-    /// What it wrote.
+    /// What it wrote, with control characters as escapes.
     pub text: &'a str,
 }
 
@@ -75,7 +77,7 @@ impl LogLines {
     }
 
     fn flush(&mut self, line: &mut impl FnMut(&str)) {
-        line(String::from_utf8_lossy(&self.partial).trim_end_matches('\r'));
+        line(&printable(String::from_utf8_lossy(&self.partial).trim_end_matches('\r')));
         self.partial.clear();
     }
 }
@@ -99,5 +101,10 @@ mod tests {
         assert_eq!(cut(80, &["one\ntw", "o\r\n", "\n", "rest"]), ["one", "two", "", "rest"]);
         assert_eq!(cut(4, &["abcdefghij\nk\n"]), ["abcd", "efgh", "ij", "k"]);
         assert_eq!(cut(4, &["abcd\n"]), ["abcd"]);
+    }
+
+    #[test]
+    fn a_line_cannot_command_a_terminal() {
+        assert_eq!(cut(80, &["\u{1b}[2Jé\u{7}\r\n"]), [r"\u{1b}[2Jé\u{7}"]);
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Role {
     pub(crate) reached: bool,
     /// Lines that are read and not done, each with its length.
     pub(crate) lines: VecDeque<(WorkerLine, usize)>,
+    /// Its process will write no more lines.
+    pub(crate) closed: bool,
     /// What its front line waits for.
     pub(crate) wait: Option<Wait>,
     /// Lines to the process that are not written yet.

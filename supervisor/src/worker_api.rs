@@ -5,6 +5,8 @@ use rekindle_protocol::recovery::policy::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::printable;
+
 /// Length of what is quoted from a line that is not understood.
 const EXCERPT: usize = 200;
 
@@ -80,11 +82,7 @@ fn value(field: Option<&RawValue>) -> Box<RawValue> {
 }
 
 fn excerpt(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    if text.chars().count() <= EXCERPT {
-        return text.into_owned();
-    }
-    text.chars().take(EXCERPT).chain("…".chars()).collect()
+    printable::excerpt(&String::from_utf8_lossy(line), EXCERPT)
 }
 
 /// A line to a worker.
@@ -229,6 +227,7 @@ mod tests {
         assert!(garbage(r#"{"type":"send","to":"A"}"#).starts_with("a line without `label`"));
         assert!(garbage(r#"{"type":"send","to":7,"label":"x"}"#).starts_with("a line whose `to` is no string"));
         assert!(garbage(&"x".repeat(10_000)).len() < 1_000);
+        assert_eq!(garbage("\u{1b}[2J"), r"a line that is no JSON object: \u{1b}[2J");
     }
 
     #[test]

@@ -6,6 +6,11 @@ use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Direction, Edge, Image, RoleId, State, StateId};
 
+use crate::printable;
+
+/// Characters of what a worker did that are reported; a label may be of any length.
+const LONGEST_GOT: usize = 500;
+
 /// The events of a role, and the state that they lead to.
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor {
@@ -104,6 +109,7 @@ impl Monitor {
 
     /// The worker did something else than it was to.
     pub(crate) fn violation_of(&self, state: StateId, expected: Vec<String>, got: String) -> FailureCause {
+        let got = printable::excerpt(&got, LONGEST_GOT);
         FailureCause::Violation { state: self.state_name(state).to_owned(), expected, got }
     }
 
@@ -133,6 +139,11 @@ mod tests {
             monitor.violation("B!ping".to_owned()),
             FailureCause::Violation { state: "2".into(), expected: vec!["B?pong".into()], got: "B!ping".into() }
         );
+        let FailureCause::Violation { got, .. } = monitor.violation(format!("B!\u{1b}[2J{}", "é".repeat(10_000)))
+        else {
+            panic!("no violation");
+        };
+        assert!(got.starts_with(r"B!\u{1b}[2Jéé") && got.chars().count() < 600, "{got}");
         let again = Monitor::new(Arc::clone(&image), a, monitor.history().clone()).expect("a path");
         assert_eq!(again.state(), monitor.state());
         assert!(Monitor::new(image, a, History { steps: vec![7] }).is_none());

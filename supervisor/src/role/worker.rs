@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
@@ -15,6 +16,7 @@ use rekindle_protocol::image::RoleId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +32,8 @@ use crate::worker_api::{LineCutter, WorkerLine};
 const CHUNK: usize = 64 << 10;
 /// As much as a pipe can hold, by default settings of Linux even for a process that enlarged it.
 const LAST_WORDS: usize = 1 << 20;
+/// A process that ends closes its output a moment before; its exit says more about its end than that.
+const EXIT_AFTER_CLOSE: Duration = Duration::from_secs(1);
 
 /// A handle on a worker process.
 #[derive(Debug)]
@@ -153,7 +157,7 @@ impl Attendant {
         let exit = tokio::select! {
             biased;
             exit = &mut exited => exit,
-            () = self.listen(&mut output) => exited.await,
+            () = self.listen(&mut output) => self.outlive(&mut exited).await,
         };
         dead.cancel();
         let lines = output.last_words();
@@ -161,6 +165,15 @@ impl Attendant {
             self.tell(Input::Lines { role, incarnation, lines }).await;
         }
         self.tell(Input::Exited { role, incarnation, exit: exit.unwrap_or(Exit::Signal(0)) }).await;
+    }
+
+    /// The worker's output is at its end: mostly because it exits, but it may live on.
+    async fn outlive(&self, exited: &mut oneshot::Receiver<Exit>) -> Result<Exit, oneshot::error::RecvError> {
+        if let Ok(exit) = timeout(EXIT_AFTER_CLOSE, &mut *exited).await {
+            return exit;
+        }
+        self.tell(Input::Closed { role: self.launch.role, incarnation: self.launch.incarnation }).await;
+        exited.await
     }
 
     /// Reads until the worker closes its output. May be dropped at any await: what is read and not handed on is in `output`.

@@ -132,6 +132,7 @@ impl Actor {
                 self.session.cannot_start(role, incarnation, message, now);
             }
             Input::Lines { role, incarnation, lines } => self.session.lines(role, incarnation, lines, now),
+            Input::Closed { role, incarnation } => self.session.closed(role, incarnation, now),
             Input::Written { role, incarnation, lines } => self.session.written(role, incarnation, lines, now),
             Input::Exited { role, incarnation, exit } => {
                 self.workers.remove(&role);

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::{Effect, Session};
 use crate::channel::inbox::Inbox;
 use crate::channel::message::{Digest, Message};
+use crate::printable;
 use crate::role::checkpoints::Checkpoint;
 use crate::role::monitor::Move;
+use crate::role::replay::Replay;
 use crate::role::{Exit, Role, Stage, Wait};
 use crate::worker_api::{SupervisorLine, WorkerLine};
 
@@ -35,8 +37,17 @@ impl Session {
     /// The process of a role cannot be started.
     pub(crate) fn cannot_start(&mut self, id: RoleId, incarnation: Incarnation, message: String, now: Instant) {
         if self.current(id, incarnation).is_some() {
+            let message = printable::printable(&message).into_owned();
             self.fail(id, FailureCause::CannotStart { message }, now);
         }
+    }
+
+    /// The process of a role closed its standard output, and every line that it wrote has come.
+    pub(crate) fn closed(&mut self, id: RoleId, incarnation: Incarnation, now: Instant) {
+        let Some(role) = self.current(id, incarnation) else { return };
+        role.closed = true;
+        self.ready.insert(id);
+        self.settle(now);
     }
 
     /// The process of a role wrote lines.
@@ -105,6 +116,10 @@ impl Session {
         let Some(role) = self.role(id).filter(|role| role.may_act()) else { return false };
         let Some((line, length)) = role.lines.pop_front() else {
             role.wait = None;
+            let unfinished = role.replay.is_some() || !role.monitor.is_final();
+            if role.closed && role.stage == Stage::Alive && unfinished {
+                self.leave(id, now);
+            }
             return false;
         };
         let waited = role.wait.take().is_some_and(|wait| wait != Wait::Reader);
@@ -281,6 +296,15 @@ impl Session {
         } else if !role.held {
             role.stage = Stage::Over;
             self.report_finish(id);
+        }
+    }
+
+    /// No event can follow, though the role is not done.
+    fn leave(&mut self, id: RoleId, now: Instant) {
+        if let Some(role) = self.role(id) {
+            let state = role.replay.as_ref().map_or(role.monitor.state(), Replay::state);
+            let cause = role.monitor.violation_of(state, role.monitor.next(state), "end of output".to_owned());
+            self.fail(id, cause, now);
         }
     }
 

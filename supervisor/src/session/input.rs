@@ -28,6 +28,8 @@ pub(crate) enum Input {
     CannotStart { role: RoleId, incarnation: Incarnation, message: String },
     /// A process wrote lines; each with its length.
     Lines { role: RoleId, incarnation: Incarnation, lines: Vec<(WorkerLine, usize)> },
+    /// A process closed its standard output and lives on; everything it wrote has come.
+    Closed { role: RoleId, incarnation: Incarnation },
     /// So many lines were written to a process.
     Written { role: RoleId, incarnation: Incarnation, lines: usize },
     /// A process and its group are gone, and everything it wrote has come.

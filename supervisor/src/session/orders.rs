@@ -166,6 +166,7 @@ impl Session {
             stage: Stage::Starting,
             reached: false,
             lines: VecDeque::new(),
+            closed: false,
             wait: None,
             unwritten: 1,
             idle_since: now,

@@ -6,7 +6,9 @@ use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::recovery::policy::Mode;
 use rekindle_supervisor::{CrashAt, LocalEvent};
 
-use crate::host::{A, B, Host, IDLER, PINGER, PONGER, failed, folder, gate, gone, open_gate, order, position, run};
+use crate::host::{
+    A, B, Host, IDLER, PINGER, PONGER, failed, finished, folder, gate, gone, open_gate, order, position, run,
+};
 use crate::leader::Leader;
 use crate::plan::{Plan, ping_pong};
 
@@ -48,6 +50,33 @@ kill -9 $$
 "#;
     let (_, position, ..) = fails(script, |_| {}).await;
     assert_eq!(position, 0, "a line without its end is no line");
+}
+
+#[tokio::test]
+async fn a_worker_that_closes_its_output_and_lives_on_has_failed() {
+    let script = "echo '{\"type\":\"send\",\"to\":\"B\",\"label\":\"ping\"}'; exec >&-; read never";
+    let (cause, position, host, _leader) = fails(script, |_| {}).await;
+    let FailureCause::Violation { expected, got, .. } = cause else { panic!("{cause:?}") };
+    assert_eq!((expected, got.as_str(), position), (vec!["B?pong".to_owned()], "end of output", 1));
+    gone(host.pid("A", 1).await).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_done_may_close_its_output_before_it_exits() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let script = "read start\necho '{\"type\":\"send\",\"to\":\"B\",\"label\":\"done\"}'\nexec >&-; sleep 2; exit 0";
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[script, PONGER]);
+    run(&leader, &["one"], &mut plan).await;
+    assert_eq!(finished(&leader, A).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_worker_wrote_is_reported_without_control_characters() {
+    let script = "printf '\\033[2Jhe\\007llo\\n'";
+    let (cause, ..) = fails(script, |_| {}).await;
+    let FailureCause::Violation { got, .. } = cause else { panic!("{cause:?}") };
+    assert_eq!(got, r"a line that is no JSON object: \u{1b}[2Jhe\u{7}llo");
 }
 
 #[tokio::test]

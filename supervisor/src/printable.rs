@@ -1,0 +1,49 @@
+//! Text of workers, made fit for a terminal and a log.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// The text with its control characters written as escapes; letters of every script, and tabs, stay.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_control) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), |mut out, char| {
+        if is_control(char) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "{}", char.escape_debug());
+        } else {
+            out.push(char);
+        }
+        out
+    }))
+}
+
+/// The same, cut after so many characters of the text.
+pub(crate) fn excerpt(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => printable(text).into_owned(),
+        Some((end, _)) => format!("{}…", printable(&text[..end])),
+    }
+}
+
+fn is_control(char: char) -> bool {
+    char.is_control() && char != '\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_letters_stay() {
+        assert_eq!(printable("Grüße\tan 世界 — é"), "Grüße\tan 世界 — é");
+        assert_eq!(printable("\u{1b}]0;x\u{7}\0\r\u{9b}"), r"\u{1b}]0;x\u{7}\0\r\u{9b}");
+    }
+
+    #[test]
+    fn an_excerpt_ends_at_a_character() {
+        assert_eq!(excerpt("éé", 2), "éé");
+        assert_eq!(excerpt("éé\u{1b}é", 3), r"éé\u{1b}…");
+    }
+}
