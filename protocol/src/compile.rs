@@ -2,7 +2,7 @@
 
 use crate::check::CheckOptions;
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Report};
+use crate::diagnostics::{Diagnostic, Report, listed};
 use crate::global::{Feature, Global};
 use crate::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
 use crate::local::{ActKind, Local};
@@ -37,15 +37,14 @@ impl Program {
         {
             return Ok(ProtocolId { module: 0, index });
         }
-        let names: Vec<String> =
-            protocols.iter().map(|protocol| format!("`{}`", self.names.text(protocol.name.name))).collect();
-        let (message, hint) = match (wanted, names.is_empty()) {
+        let names = listed(protocols.iter().map(|protocol| self.names.text(protocol.name.name)));
+        let (message, hint) = match (wanted, protocols.is_empty()) {
             (_, true) => ("there is no protocol in this file".to_owned(), "write `global protocol …`".to_owned()),
-            (Some(wanted), _) => (format!("no protocol `{wanted}` here"), format!("there is {}", names.join(", "))),
+            (Some(wanted), _) => (format!("no protocol `{wanted}` here"), format!("there is {names}")),
             (None, _) if first.is_none() => {
                 ("every protocol here is `aux`".to_owned(), "leave `aux` out for the one that is run".to_owned())
             }
-            (None, _) => ("there are several protocols here".to_owned(), format!("name one of {}", names.join(", "))),
+            (None, _) => ("there are several protocols here".to_owned(), format!("name one of {names}")),
         };
         let span = first.map_or_else(Default::default, |(_, protocol)| protocol.name.span);
         Err(self.report(vec![Diagnostic::new(Code::NoSuchProtocol, span, message).hint(hint)]))

@@ -16,6 +16,15 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use crate::code::Code;
+use place::Places;
+
+mod place;
+
+/// How many characters of a message, label or hint are shown.
+const MAX_TEXT: usize = 1_000;
+
+/// How many names a hint lists.
+const MAX_LISTED: usize = 20;
 
 /// A range of bytes in one source file of a [`Report`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,18 +130,19 @@ impl Diagnostic {
 impl Report {
     /// The findings with file, line and column, for JSON.
     pub fn located(&self) -> Vec<Located> {
+        let places = Places::of(&self.sources);
         self.diagnostics
             .iter()
             .map(|finding| {
-                let place = self.place(finding.span);
+                let place = places.place(finding.span);
                 Located {
                     code: finding.code.as_str(),
                     kind: finding.code.kind(),
-                    message: finding.message.clone(),
+                    message: shortened(&finding.message),
                     file: place.path.to_owned(),
                     line: place.line,
                     column: place.column,
-                    hint: finding.hint.clone(),
+                    hint: finding.hint.as_deref().map(shortened),
                 }
             })
             .collect()
@@ -140,54 +150,36 @@ impl Report {
 
     /// All findings as text for people, one after another with an empty line between.
     pub fn render(&self, colour: Colour) -> String {
+        let places = Places::of(&self.sources);
         let mut out = String::new();
         for (index, finding) in self.diagnostics.iter().enumerate() {
             if index > 0 {
                 out.push('\n');
             }
-            self.render_one(&mut out, finding, colour);
+            finding.render(&mut out, &places, colour);
         }
         out
     }
+}
 
-    fn render_one(&self, out: &mut String, finding: &Diagnostic, colour: Colour) {
+impl Diagnostic {
+    fn render(&self, out: &mut String, places: &Places<'_>, colour: Colour) {
         let paint = Paint { on: colour == Colour::On };
-        let place = self.place(finding.span);
+        let place = places.place(self.span);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len() + 2);
         let (red, blue, bold, reset) = (paint.code("1;31"), paint.code("1;34"), paint.code("1"), paint.code("0"));
-        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", finding.code.as_str(), finding.message);
+        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", self.code.as_str(), shortened(&self.message));
         let arrow = " ".repeat(number.len() + 1);
         let _ = writeln!(out, "{arrow}{blue}-->{reset} {}:{}:{}", place.path, place.line, place.column);
         let _ = writeln!(out, "{margin}{blue}|{reset}");
         let _ = writeln!(out, "{blue}{number}  |{reset} {}", place.text);
         let caret = "^".repeat(place.width);
         let indent = " ".repeat(place.indent);
-        let label = if finding.label.is_empty() { String::new() } else { format!(" {}", finding.label) };
+        let label = if self.label.is_empty() { String::new() } else { format!(" {}", shortened(&self.label)) };
         let _ = writeln!(out, "{margin}{blue}|{reset} {indent}{red}{caret}{label}{reset}");
-        if let Some(hint) = &finding.hint {
-            let _ = writeln!(out, "{bold}hint{reset}: {hint}");
-        }
-    }
-
-    fn place(&self, span: Span) -> Place<'_> {
-        let Some(source) = self.sources.get(span.file as usize) else {
-            return Place { path: "?", line: 1, column: 1, text: String::new(), indent: 0, width: 1 };
-        };
-        let text = source.text.as_str();
-        let start = floor_boundary(text, span.start as usize);
-        let end = floor_boundary(text, span.end as usize).max(start);
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let before = &text[line_start..start];
-        let shown = text[start..end.min(line_end).max(start)].trim_end();
-        Place {
-            path: &source.path,
-            line: count_u32(text[..line_start].matches('\n').count()).saturating_add(1),
-            column: count_u32(before.chars().count()).saturating_add(1),
-            text: expand_tabs(text[line_start..line_end].trim_end()),
-            indent: expand_tabs(before).chars().count(),
-            width: expand_tabs(shown).chars().count().max(1),
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(out, "{bold}hint{reset}: {}", shortened(hint));
         }
     }
 }
@@ -200,15 +192,6 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-struct Place<'a> {
-    path: &'a str,
-    line: u32,
-    column: u32,
-    text: String,
-    indent: usize,
-    width: usize,
-}
-
 struct Paint {
     on: bool,
 }
@@ -219,19 +202,18 @@ impl Paint {
     }
 }
 
-fn count_u32(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// Tabs would put the caret in the wrong place.
-fn expand_tabs(text: &str) -> String {
-    text.replace('\t', "    ")
-}
-
-fn floor_boundary(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
+/// The first characters of a text, which holds whatever stands in a source and may be as long.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text.to_owned(),
     }
-    at
+}
+
+/// Names in quotes; of very many the first.
+pub(crate) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = names.len().saturating_sub(MAX_LISTED);
+    let names: Vec<String> = names.take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    names.join(", ") + &more
 }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::check::CheckOptions;
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Report};
+use crate::diagnostics::{Diagnostic, Report, listed};
 use crate::global::{Global, MessageId, Role};
 use crate::local::determinise::determinise;
 use crate::local::minimise::minimise;
@@ -37,11 +37,10 @@ impl Program {
         let id = self.choose(protocol)?;
         let global = self.valid(id, CheckOptions { fair: true })?;
         let Some(index) = global.role_ids().find(|index| self.role_text(&global, *index) == role) else {
-            let roles: Vec<String> =
-                global.role_ids().map(|role| format!("`{}`", self.role_text(&global, role))).collect();
+            let roles = listed(global.roles.iter().map(|role| self.names.text(role.name)));
             let message = format!("`{}` has no role `{role}`", self.names.text(global.name));
             let finding = Diagnostic::new(Code::UnknownRole, global.span, message);
-            return Err(self.report(vec![finding.hint(format!("its roles are {}", roles.join(", ")))]));
+            return Err(self.report(vec![finding.hint(format!("its roles are {roles}"))]));
         };
         let local = self.deterministic(&global, index).map_err(|finding| self.report(vec![finding]))?;
         Ok(self.projection(&global, index, &local))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::code::Code;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, listed};
 use crate::global::{Global, NodeId, NodeKind};
 use crate::local::project::Presence;
 use crate::local::reachability::unreachable;
@@ -24,13 +24,12 @@ pub(super) fn check(program: &Program, global: &Global, presences: &[Presence<'_
 }
 
 fn finding(global: &Global, node: NodeId, before: NodeId, roles: &[&str]) -> Diagnostic {
-    let roles: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
     let after = match global.node(before).kind {
         NodeKind::Continue { .. } => "`continue`",
         NodeKind::Choice { .. } => "a choice that may go round its loop",
         _ => "a loop that does not end",
     };
     Diagnostic::new(Code::Unreachable, global.node(node).span, format!("this follows {after}"))
-        .label(format!("not a proper sequence for {}", roles.join(", ")))
+        .label(format!("not a proper sequence for {}", listed(roles.iter().copied())))
         .hint("put it into the branches that leave the loop, or leave it out")
 }

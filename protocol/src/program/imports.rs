@@ -55,6 +55,8 @@ impl<'a> Loader<'a> {
     fn add(&mut self, path: &str, text: String) -> usize {
         let file = self.loaded.sources.len();
         let number = u32::try_from(file).unwrap_or(u32::MAX);
+        // Some editors begin a file with a byte order mark; it is no part of the text.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let module = parser::parse(number, &text, &mut self.loaded.names, &mut self.loaded.syntax);
         self.loaded.sources.push(SourceFile { path: path.to_owned(), text });
         self.loaded.modules.push(module);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Program, scope};
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, Span, listed};
 use crate::syntax::ast::{Argument, Block, Ident, Message, ParameterKind, Payload, Protocol, QName, StatementKind};
 use crate::syntax::names::Name;
 
@@ -106,8 +106,8 @@ impl<'a> Checker<'a> {
             return;
         }
         let text = self.text(role.name);
-        let roles: Vec<&str> = self.protocol.roles.iter().map(|role| self.text(role.name.name)).collect();
-        let hint = format!("the roles of this protocol are {}", listed(&roles));
+        let roles = self.protocol.roles.iter().map(|role| self.text(role.name.name));
+        let hint = format!("the roles of this protocol are {}", listed(roles));
         self.report(Code::UnknownRole, role.span, format!("no role `{text}`")).hint = Some(hint);
     }
 
@@ -216,9 +216,9 @@ impl<'a> Checker<'a> {
         if called.roles.len() != roles.len() {
             let text = self.qualified(name);
             let message = format!("`{text}` has {} roles, {} are given", called.roles.len(), roles.len());
-            let wanted: Vec<&str> = called.roles.iter().map(|role| self.text(role.name.name)).collect();
+            let wanted = called.roles.iter().map(|role| self.text(role.name.name));
             self.report(Code::RoleArguments, name.span, message).hint =
-                Some(format!("give one role for each of {}", listed(&wanted)));
+                Some(format!("give one role for each of {}", listed(wanted)));
         }
         self.arguments(name, called, arguments);
     }
@@ -288,9 +288,4 @@ impl<'a> Checker<'a> {
         let parts: Vec<&str> = name.parts.iter().map(|part| self.program.names.text(part.name)).collect();
         parts.join(".")
     }
-}
-
-fn listed(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
 }

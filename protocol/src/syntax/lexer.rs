@@ -3,6 +3,9 @@
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
 
+/// How many characters a name may have; it is repeated for each state and event of a machine.
+pub(crate) const MAX_WORD: usize = 256;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
@@ -51,7 +54,7 @@ impl Lexer<'_> {
                     while self.bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
                         self.at += 1;
                     }
-                    self.push(TokenKind::Word, start);
+                    self.word(start);
                 }
                 b'"' => self.quoted(),
                 b'(' | b')' | b'{' | b'}' | b'<' | b'>' | b';' | b',' | b'.' | b':' | b'@' | b'[' | b']' => {
@@ -62,6 +65,14 @@ impl Lexer<'_> {
             }
         }
         self.push(TokenKind::End, self.bytes.len());
+    }
+
+    fn word(&mut self, start: usize) {
+        if self.at - start > MAX_WORD {
+            let message = format!("this name is longer than {MAX_WORD} characters");
+            self.findings.push(Diagnostic::new(Code::Syntax, self.span(start), message).hint("shorten it"));
+        }
+        self.push(TokenKind::Word, start);
     }
 
     fn next(&self) -> Option<u8> {

@@ -10,7 +10,7 @@ use rekindle_protocol::code::Code;
 use rekindle_protocol::diagnostics::{Colour, Report};
 use rekindle_protocol::load;
 
-use super::{read, testdata};
+use super::{load as load_text, read, testdata};
 
 /// What is said about a source: loading, then checking, then compiling.
 fn report(path: &str) -> Report {
@@ -82,6 +82,89 @@ fn colours_change_nothing_but_the_colour() {
         plain.push_str(&rest);
         assert_eq!(plain, report.render(Colour::Off), "{name}.scr");
     }
+}
+
+/// What is said about a text, which does not load.
+fn refusal(text: &str) -> Report {
+    load_text(text).err().unwrap()
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_caret() {
+    let filler = "m() from A to B; ".repeat(1000);
+    let text = format!("global protocol P(role A, role B) {{ {filler}m() from A to X; {filler}}}");
+    let report = refusal(&text);
+    let kept = "m() from A to B; ";
+    let expected = format!(
+        "error[S010]: no role `X`
+  --> protocol.scr:1:17051
+   |
+1  | … {}m() from A to X; {}m …
+   |   {}^
+hint: the roles of this protocol are `A`, `B`
+",
+        &kept.repeat(3)[5..],
+        kept.repeat(8),
+        " ".repeat(60),
+    );
+    assert_eq!(report.render(Colour::Off), expected);
+}
+
+#[test]
+fn the_caret_stands_right_after_wide_and_cut_text() {
+    // Characters of several bytes on both sides of where the line is cut, and of where characters are counted.
+    let text = format!(
+        "/*{}*/ global protocol P(role A, role B) {{ m() from A to X; }} // {}",
+        "é".repeat(5000),
+        "ö".repeat(5000)
+    );
+    let report = refusal(&text);
+    assert_eq!(report.located()[0].column, 5056);
+    let rendered = report.render(Colour::Off);
+    let lines: Vec<&str> = rendered.lines().collect();
+    let caret = lines[4].chars().position(|character| character == '^').unwrap();
+    assert_eq!(lines[3].chars().nth(caret), Some('X'), "{rendered}");
+    assert!(rendered.chars().count() < 500, "{rendered}");
+}
+
+#[test]
+fn a_finding_over_a_long_line_and_a_long_message_are_cut() {
+    let name = "x".repeat(10_000);
+    let rendered =
+        refusal(&format!("global protocol P(role A, role B) {{ {name}() from A to B; }}")).render(Colour::Off);
+    assert!(rendered.starts_with("error[S001]: this name is longer than 256 characters"), "{rendered}");
+    assert!(rendered.len() < 1000, "{rendered}");
+    let path = vec!["m"; 10_000].join(".");
+    let report = refusal(&format!("import {path}; global protocol P(role A, role B) {{ m() from A to B; }}"));
+    assert!(report.render(Colour::Off).len() < 3000);
+    assert!(report.located()[0].message.ends_with('…'));
+}
+
+#[test]
+fn controls_of_a_source_do_not_reach_the_terminal() {
+    let rendered =
+        refusal("global protocol P(role A, role B) { /*\u{1b}[2J\u{7}*/ m() from A to X; }").render(Colour::Off);
+    assert!(!rendered.contains(|character: char| character.is_control() && character != '\n'), "{rendered:?}");
+}
+
+#[test]
+fn many_roles_are_not_all_listed() {
+    let roles: Vec<String> = (0..100).map(|role| format!("role R{role}")).collect();
+    let report = refusal(&format!("global protocol P({}) {{ m() from R0 to X; }}", roles.join(", ")));
+    let hint = report.diagnostics[0].hint.as_ref().unwrap();
+    assert!(hint.ends_with("`R18`, `R19` and 80 more"), "{hint}");
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let text = "global protocol P(role A, role B) { m() from A to B; }";
+    load_text(&format!("\u{feff}{text}")).unwrap().compile(None).unwrap();
+    let report = refusal("\u{feff}global protocol P(role A, role B) { m() from A to X; }");
+    assert_eq!(report.located()[0].column, 51);
+    assert_eq!(report, refusal("global protocol P(role A, role B) { m() from A to X; }"));
+    // Only one, and only at the start.
+    assert!(load_text(&format!("\u{feff}\u{feff}{text}")).is_err());
+    assert!(load_text(&format!("{text}\u{feff}")).is_err());
 }
 
 #[test]
