@@ -103,13 +103,13 @@ impl Monitor {
     }
 
     /// The worker did something else than what the current state allows.
-    pub(crate) fn violation(&self, got: String) -> FailureCause {
+    pub(crate) fn violation(&self, got: &str) -> FailureCause {
         self.violation_of(self.state, self.next(self.state), got)
     }
 
     /// The worker did something else than it was to.
-    pub(crate) fn violation_of(&self, state: StateId, expected: Vec<String>, got: String) -> FailureCause {
-        let got = printable::excerpt(&got, LONGEST_GOT);
+    pub(crate) fn violation_of(&self, state: StateId, expected: Vec<String>, got: &str) -> FailureCause {
+        let got = printable::excerpt(got, LONGEST_GOT);
         FailureCause::Violation { state: self.state_name(state).to_owned(), expected, got }
     }
 
@@ -136,10 +136,10 @@ mod tests {
         assert!(monitor.may_receive(None) && monitor.may_receive(Some(b)) && !monitor.may_receive(Some(a)));
         assert_eq!((monitor.position(), monitor.is_final()), (1, false));
         assert_eq!(
-            monitor.violation("B!ping".to_owned()),
+            monitor.violation("B!ping"),
             FailureCause::Violation { state: "2".into(), expected: vec!["B?pong".into()], got: "B!ping".into() }
         );
-        let FailureCause::Violation { got, .. } = monitor.violation(format!("B!\u{1b}[2J{}", "é".repeat(10_000)))
+        let FailureCause::Violation { got, .. } = monitor.violation(&format!("B!\u{1b}[2J{}", "é".repeat(10_000)))
         else {
             panic!("no violation");
         };

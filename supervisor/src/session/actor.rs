@@ -129,7 +129,7 @@ impl Actor {
             Input::CannotStart { role, incarnation, message } => {
                 self.workers.remove(&role);
                 self.launch_waiting(role);
-                self.session.cannot_start(role, incarnation, message, now);
+                self.session.cannot_start(role, incarnation, &message, now);
             }
             Input::Lines { role, incarnation, lines } => self.session.lines(role, incarnation, lines, now),
             Input::Closed { role, incarnation } => self.session.closed(role, incarnation, now),

@@ -35,9 +35,9 @@ impl Session {
     }
 
     /// The process of a role cannot be started.
-    pub(crate) fn cannot_start(&mut self, id: RoleId, incarnation: Incarnation, message: String, now: Instant) {
+    pub(crate) fn cannot_start(&mut self, id: RoleId, incarnation: Incarnation, message: &str, now: Instant) {
         if self.current(id, incarnation).is_some() {
-            let message = printable::printable(&message).into_owned();
+            let message = printable::printable(message).into_owned();
             self.fail(id, FailureCause::CannotStart { message }, now);
         }
     }
@@ -154,7 +154,7 @@ impl Session {
                 Ok(())
             }
             WorkerLine::Garbage { what } => {
-                self.violate(id, what, now);
+                self.violate(id, &what, now);
                 Ok(())
             }
         }
@@ -177,7 +177,7 @@ impl Session {
         }
         let event = peer.and_then(|peer| Some((peer, role.monitor.find(Direction::Send, peer, &label)?)));
         let Some((peer, event)) = event else {
-            self.violate(id, format!("{to}!{label}"), now);
+            self.violate(id, &format!("{to}!{label}"), now);
             return Ok(());
         };
         let crashed = role.has_crashed();
@@ -210,7 +210,7 @@ impl Session {
             return Ok(());
         }
         if peer == Some(None) || !role.monitor.may_receive(peer.flatten()) {
-            self.violate(id, receive_text(from.as_deref()), now);
+            self.violate(id, &receive_text(from.as_deref()), now);
             return Ok(());
         }
         let Some((sender, event)) = first_available(role, peer.flatten()) else {
@@ -234,7 +234,7 @@ impl Session {
         }
         let size = data.get().len();
         if size > largest {
-            self.violate(id, format!("a checkpoint of {size} bytes; at most {largest} are stored"), now);
+            self.violate(id, &format!("a checkpoint of {size} bytes; at most {largest} are stored"), now);
             return Ok(());
         }
         if role.replay.is_some() {
@@ -303,12 +303,12 @@ impl Session {
     fn leave(&mut self, id: RoleId, now: Instant) {
         if let Some(role) = self.role(id) {
             let state = role.replay.as_ref().map_or(role.monitor.state(), Replay::state);
-            let cause = role.monitor.violation_of(state, role.monitor.next(state), "end of output".to_owned());
+            let cause = role.monitor.violation_of(state, role.monitor.next(state), "end of output");
             self.fail(id, cause, now);
         }
     }
 
-    pub(super) fn violate(&mut self, id: RoleId, got: String, now: Instant) {
+    pub(super) fn violate(&mut self, id: RoleId, got: &str, now: Instant) {
         if let Some(role) = self.role(id) {
             let cause = role.monitor.violation(got);
             self.fail(id, cause, now);

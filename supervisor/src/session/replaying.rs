@@ -18,12 +18,12 @@ impl Session {
         let action = &edge.action;
         let same = action.direction == Direction::Send && self.role_name(action.peer) == to && action.label == label;
         if !same {
-            self.differ(id, &edge, format!("{to}!{label}"), now);
+            self.differ(id, &edge, &format!("{to}!{label}"), now);
             return;
         }
         let before = self.role(id).and_then(|role| role.digests.get(action.peer.index())?.get(index));
         if before.is_some_and(|before| before != Digest::of(payload)) {
-            self.differ(id, &edge, format!("{to}!{label} with another payload than before"), now);
+            self.differ(id, &edge, &format!("{to}!{label} with another payload than before"), now);
             return;
         }
         self.repeated(id, &edge, now);
@@ -36,7 +36,7 @@ impl Session {
         let same =
             edge.action.direction == Direction::Receive && from.is_none_or(|from| from == self.role_name(sender));
         if !same {
-            self.differ(id, &edge, receive_text(from), now);
+            self.differ(id, &edge, &receive_text(from), now);
             return;
         }
         let kept = self.role(id).and_then(|role| role.inbox(sender)?.kept(index).map(Arc::clone));
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    fn differ(&mut self, id: RoleId, edge: &Edge, got: String, now: Instant) {
+    fn differ(&mut self, id: RoleId, edge: &Edge, got: &str, now: Instant) {
         let expected = vec![format!("{} as before", self.image.event_text(&edge.action))];
         let Some(role) = self.role(id) else { return };
         let state = role.replay.as_ref().map_or(role.monitor.state(), crate::role::replay::Replay::state);
