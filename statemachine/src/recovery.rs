@@ -1,8 +1,8 @@
 //! Recoveries of a session, from failure to resume.
 //!
-//! A failure opens a recovery ([`open`]), positions are gathered ([`positions`]), the last one decides ([`decide`]),
-//! agents carry the decision out and acknowledge, and the last acknowledgement resumes the session ([`restore`]).
-//! Restarts are counted against a budget ([`budget`]). See `docs/recovery.md`.
+//! A failure opens a recovery (`open`), positions are gathered (`positions`), the last one decides (`decide`),
+//! agents carry the decision out and acknowledge, and the last acknowledgement resumes the session (`restore`).
+//! Restarts are counted against a budget (`budget`). See `docs/recovery.md`.
 //!
 //! Invariants
 //! * a decision never changes: a new failure opens the next recovery over it;
@@ -129,7 +129,8 @@ impl Recovery {
     pub fn because(&self, role: RoleId, image: &Image) -> Option<String> {
         let line = self.line.as_ref()?.roles.get(role.index())?;
         if self.widened.contains(&role) && !self.has_failed(role) {
-            return Some("failures became too many, and it may be concerned, so it starts over".to_owned());
+            let who = if self.scope == Scope::All { "every role starts" } else { "it may be concerned and starts" };
+            return Some(format!("failures became too many, so {who} over"));
         }
         Some(because(role, line, image))
     }
