@@ -20,24 +20,24 @@ use crate::recovery::policy::{FailureKind, Mode, Retention};
 
 mod events;
 mod execution;
-mod unique;
+mod objects;
 
 /// A run and its failures, as a user writes them down.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PlanInput {
     /// The file of the protocol, relative to the input file.
     pub protocol: String,
     /// The simple name of the global protocol in that file.
     pub name: String,
     /// What is kept of messages.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects::word")]
     pub retention: Retention,
     /// Recovery mode and checkpoints by role name.
-    #[serde(default, deserialize_with = "unique::map")]
+    #[serde(default, deserialize_with = "objects::by_role")]
     pub roles: BTreeMap<String, PlanRole>,
     /// Events by role name, first event first: `peer!label` or `peer?label`.
-    #[serde(deserialize_with = "unique::map")]
+    #[serde(deserialize_with = "objects::by_role")]
     pub histories: BTreeMap<String, Vec<String>>,
     /// Who failed, and how.
     pub failed: Vec<PlanFailure>,
@@ -45,23 +45,24 @@ pub struct PlanInput {
 
 /// How a role recovers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PlanRole {
     /// Its recovery mode.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects::word")]
     pub recovery: Mode,
     /// Positions of its checkpoints, in any order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects::positions")]
     pub checkpoints: Vec<u64>,
 }
 
 /// One failure.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PlanFailure {
     /// Name of the role.
     pub role: String,
     /// How much it took with it.
+    #[serde(deserialize_with = "objects::word")]
     pub kind: FailureKind,
 }
 

@@ -71,9 +71,45 @@ fn malformed_input_names_line_and_column() {
     let inner = with(r#""recovery""#, r#""recover""#);
     assert!(inner.starts_with("run: unknown field `recover`, expected `recovery` or `checkpoints`"), "{inner}");
     let negative = with("[0, 1]", "[-1]");
-    assert!(negative.starts_with("run: invalid value: integer `-1`, expected u64 at line"), "{negative}");
+    let expected = "run: invalid type: integer `-1`, expected a position, which is a number of events at line 2 column";
+    assert!(negative.starts_with(expected), "{negative}");
     let missing = answer(r#"{ "protocol": "b.scr", "name": "Booking", "histories": {} }"#);
     assert!(missing.starts_with("run: missing field `failed` at line"), "{missing}");
+}
+
+#[test]
+fn an_array_is_no_object() {
+    let refused = |answer: String, expected: &str, place: &str| {
+        assert_eq!(answer, format!("run: invalid type: an array, expected {expected} at {place}"));
+    };
+    let whole = r#"["booking.scr", "Booking", "retained", {}, { "A": [] }, []]"#;
+    refused(answer(whole), "an object that describes a run", "line 1 column 1");
+    let role = with(r#"{ "recovery": "checkpoint", "checkpoints": [0, 1] }"#, r#"["checkpoint", [0, 1]]"#);
+    refused(role, "an object with the `recovery` and `checkpoints` of a role", "line 2 column 21");
+    let failure = with(r#"{ "role": "B", "kind": "worker" }"#, r#"["B", "worker"]"#);
+    refused(failure, "an object with the `role` and `kind` of a failure", "line 4 column 17");
+    let histories = with(r#"{ "A": ["B!l1", "B?l2"], "B": ["A?l1", "A!l2"] }"#, r#"["A", "B"]"#);
+    refused(histories, "an object with one entry for each role", "line 3 column 18");
+}
+
+#[test]
+fn what_is_expected_is_said_in_words_of_json() {
+    for (from, to) in [
+        (GOOD, "5"),
+        (r#"{ "role": "B", "kind": "worker" }"#, "5"),
+        (r#""retained""#, "5"),
+        (r#""worker""#, r#"{ "worker": null }"#),
+        (r#""checkpoint""#, "null"),
+        ("[0, 1]", "[0.5]"),
+        ("[0, 1]", "{}"),
+        (r#"["B!l1", "B?l2"]"#, r#"{ "0": "B!l1" }"#),
+    ] {
+        let refusal = with(from, to);
+        assert!(refusal.starts_with("run: invalid type: "), "{refusal}");
+        for word in ["struct", "enum", "Plan", "u64", "Mode", "Retention", "FailureKind"] {
+            assert!(!refusal.contains(word), "{refusal}");
+        }
+    }
 }
 
 #[test]
