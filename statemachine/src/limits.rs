@@ -1,5 +1,5 @@
 //! Limits on everything that the state holds. Past one, a command is refused with
-//! [`Rejection::Limit`](crate::command::Rejection::Limit) and nothing changes.
+//! [`Rejection::Limit`] and nothing changes.
 //!
 //! Every replica must apply the same limits to the same entry, so they are constants: a change of one is a change of
 //! the state's format.
