@@ -162,7 +162,7 @@ impl Inliner<'_> {
         if self.global.nodes.len() >= MAX_NODES {
             let message = format!("the protocol has more than {MAX_NODES} interactions once inlined");
             let finding = Diagnostic::new(Code::TooLarge, span, message).label("while inlining this");
-            return Err(finding.hint("call fewer protocols with changing roles"));
+            return Err(finding.hint("each call adds all its interactions: call less often, or go round a loop"));
         }
         self.spend(1, span)?;
         let id = NodeId::try_from(self.global.nodes.len()).unwrap_or(NodeId::MAX);
@@ -179,7 +179,7 @@ impl Inliner<'_> {
         let Some(left) = self.budget.steps.checked_sub(steps) else {
             let message = format!("the calls of this file take more than {MAX_CALL_STEPS} steps to inline");
             let finding = Diagnostic::new(Code::TooLarge, span, message).label("while inlining this");
-            return Err(finding.hint("call fewer protocols with changing roles, or use several files"));
+            return Err(finding.hint("each call adds all its interactions: call less often, or use several files"));
         };
         self.budget.steps = left;
         Ok(())
