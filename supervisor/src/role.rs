@@ -136,6 +136,11 @@ impl Role {
         self.outboxes.iter().map(Outbox::sent).collect()
     }
 
+    /// Whether every message that it has sent is held by its receiver's supervisor.
+    pub(crate) fn all_held(&self) -> bool {
+        self.outboxes.iter().all(|outbox| outbox.acked() >= outbox.sent())
+    }
+
     /// The inbox from a peer.
     pub(crate) fn inbox(&mut self, peer: RoleId) -> Option<&mut Inbox> {
         self.inboxes.get_mut(peer.index())

@@ -112,7 +112,10 @@ fn a_crash_that_never_comes_is_told() {
 fn an_early_interrupt_leaves_nothing_behind() {
     for delay_ms in [5, 10, 20, 30, 45, 60, 90, 120] {
         let crawl = Crawl::new();
-        let mut child = Running::start(crawl.command("index.json", &[]).stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut command = crawl.command("index.json", &[]);
+        // It must not be over before the signal comes.
+        command.env("DELAY_MS", "200");
+        let mut child = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         // The moment is what is tried here; whether the handlers stand by then is up to the machine.
         std::thread::park_timeout(Duration::from_millis(delay_ms));
         child.signal(Signal::SIGINT);
@@ -126,7 +129,10 @@ fn an_early_interrupt_leaves_nothing_behind() {
 fn nodes_die_with_a_run_that_is_killed_at_any_moment() {
     for delay_ms in [2, 5, 10, 20, 30, 45, 60, 90] {
         let crawl = Crawl::new();
-        let mut child = Running::start(crawl.command("index.json", &[]).stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut command = crawl.command("index.json", &[]);
+        // It must not be over before the signal comes.
+        command.env("DELAY_MS", "200");
+        let mut child = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         std::thread::park_timeout(Duration::from_millis(delay_ms));
         child.kill();
         wait_for("all processes to end", || processes_with("MARK", crawl.mark()).is_empty());
@@ -136,6 +142,7 @@ fn nodes_die_with_a_run_that_is_killed_at_any_moment() {
 fn interrupted_by(signal: Signal, status: i32) {
     let crawl = Crawl::new();
     let mut command = crawl.command("index.json", &["--color", "never"]);
+    command.env("DELAY_MS", "200");
     let mut child = Running::start(command.stdout(Stdio::piped()));
     let lines = Lines::of(&mut child);
     while !lines.next().expect("it says that it runs").ends_with("running") {}

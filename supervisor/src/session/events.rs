@@ -293,7 +293,8 @@ impl Session {
         role.lines.clear();
         if !exit.success() || role.replay.is_some() || !role.monitor.is_final() {
             self.fail(id, exit.cause(), now);
-        } else if !role.held {
+        } else if !role.held && role.all_held() {
+            // The log takes a finished role's events as proven: none of its messages may be lost with this supervisor.
             role.stage = Stage::Over;
             self.report_finish(id);
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::testing::{Plan, image, session_id};
 use super::{Effect, Session, Setup};
 use crate::limits::Limits;
+use crate::role::Exit;
 use crate::worker_api::WorkerLine;
 
 const ONE: Incarnation = Incarnation(1);
@@ -67,6 +68,26 @@ fn messages(session: &mut Session) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+#[test]
+fn a_role_is_done_only_when_every_send_of_it_is_held() {
+    let now = Instant::now();
+    let once = image(
+        "Once",
+        &["A", "B", "C"],
+        &[&[("1", &[("C!m", 1)]), ("end", &[])], &[("end", &[])], &[("1", &[("A?m", 1)]), ("end", &[])]],
+    );
+    let plan = Plan::launch(once, Mode::Restart, Retention::Retained, &["here", "there", "there"]);
+    let mut session = running(plan, Limits::default(), now);
+    write(&mut session, A, &[r#"{"type":"send","to":"C","label":"m"}"#], now);
+    session.exited(A, ONE, Exit::Status(0), now);
+    let finished =
+        |session: &mut Session| reports(session).iter().any(|command| matches!(command, Command::FinishRole { .. }));
+    assert!(!finished(&mut session), "the message may still be lost with this supervisor");
+    session.acknowledged(&[v1::Acknowledgement { held: 1, incarnation: 1, from: 0, to: 2, ..Default::default() }], now);
+    assert!(finished(&mut session));
+    assert!(!finished(&mut session), "once");
 }
 
 #[test]

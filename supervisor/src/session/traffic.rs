@@ -14,7 +14,7 @@ use super::{Session, Wire};
 use crate::channel::inbox::Arrival;
 use crate::channel::message::Message;
 use crate::channel::outbox::LOCAL;
-use crate::role::Wait;
+use crate::role::{Role, Stage, Wait};
 
 impl Session {
     /// A role sent something: hands it over if the peer is here, else marks the channel for [`Session::pump`].
@@ -114,7 +114,8 @@ impl Session {
     /// Receivers' supervisors hold more of what a role sent.
     fn was_held(&mut self, from: RoleId) {
         self.store_checkpoints(from);
-        if self.role(from).is_some_and(|role| role.wait == Some(Wait::Room)) {
+        let waits = |role: &mut Role| role.wait == Some(Wait::Room) || matches!(role.stage, Stage::Exited(_));
+        if self.role(from).is_some_and(waits) {
             self.ready.insert(from);
         }
     }
