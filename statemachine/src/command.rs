@@ -149,9 +149,10 @@ pub enum FailureCause {
         /// Signal number.
         signal: i32,
     },
-    /// The process could not be started; final, retrying would not help.
-    CannotStart {
-        /// What the system said.
+    /// It cannot be started, or not go on: a limit is reached, or what it needs is not there. Final, trying again would not
+    /// help.
+    CannotRun {
+        /// What is missing, in words.
         message: String,
     },
     /// The worker left the protocol and was stopped.
@@ -242,7 +243,7 @@ impl FailureCause {
     /// The same with texts cut to [`limits::MESSAGE_BYTES`].
     pub(crate) fn bounded(&self) -> Self {
         match self {
-            FailureCause::CannotStart { message } => FailureCause::CannotStart { message: cut(message) },
+            FailureCause::CannotRun { message } => FailureCause::CannotRun { message: cut(message) },
             FailureCause::Violation { state, expected, got } => FailureCause::Violation {
                 state: cut(state),
                 expected: expected.iter().take(limits::EXPECTED).map(|event| cut(event)).collect(),
@@ -264,7 +265,7 @@ impl fmt::Display for FailureCause {
         match self {
             FailureCause::Exited { status } => write!(f, "exited with status {status}"),
             FailureCause::Signalled { signal } => write!(f, "was ended by signal {signal}"),
-            FailureCause::CannotStart { message } => write!(f, "cannot be started: {message}"),
+            FailureCause::CannotRun { message } => write!(f, "cannot run: {message}"),
             FailureCause::Violation { state, expected, got } => {
                 let expected = if expected.is_empty() { "nothing".to_owned() } else { expected.join(" or ") };
                 write!(f, "left the protocol in state `{state}`: expected {expected}, got {got}")

@@ -12,7 +12,7 @@ pub fn sentence(cause: &FailureCause) -> String {
             Some(name) => format!("killed by signal {signal} ({name})"),
             None => format!("killed by signal {signal}"),
         },
-        FailureCause::CannotStart { message } => format!("cannot be started: {message}"),
+        FailureCause::CannotRun { message } => format!("cannot run: {message}"),
         FailureCause::Violation { state, expected, got } => {
             let expected = if expected.is_empty() { "nothing".to_owned() } else { expected.join(" or ") };
             format!("left the protocol in state {state}: expected {expected}, got {got}")

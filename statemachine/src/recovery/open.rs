@@ -36,8 +36,8 @@ impl Turn<'_> {
             return Err(Rejection::Invalid(format!("role `{name}` is done")));
         }
         let cause = cause.bounded();
-        if let FailureCause::CannotStart { message } = &cause {
-            self.fail(format!("role `{name}` cannot be started: {message}"));
+        if let FailureCause::CannotRun { message } = &cause {
+            self.fail(format!("role `{name}` cannot run: {message}"));
             return Ok(Reply::Done);
         }
         let counted = |failed: &FailedRole| failed.role == report.role && failed.incarnation == report.incarnation;

@@ -93,7 +93,7 @@ fn command() -> impl Strategy<Value = Command> {
     let kind = prop_oneof![Just(FailureKind::Worker), Just(FailureKind::Supervisor), Just(FailureKind::Host)];
     let cause = prop_oneof![
         9 => Just(FailureCause::Stalled { timeout_ms: 1 }),
-        1 => Just(FailureCause::CannotStart { message: "ä".repeat(4_000) })
+        1 => Just(FailureCause::CannotRun { message: "ä".repeat(4_000) })
     ];
     let start = (session(), spec(5)).prop_map(|(session, spec)| {
         let image = image("P", TALK);

@@ -151,7 +151,7 @@ impl Script {
                     Some(other) => panic!("kind {other}"),
                 },
                 cause: match arguments.word("cannot-start") {
-                    Some(message) => FailureCause::CannotStart { message },
+                    Some(message) => FailureCause::CannotRun { message },
                     None => FailureCause::Signalled { signal: 9 },
                 },
                 history: history(arguments.position()),

@@ -38,7 +38,7 @@ impl Session {
     pub(crate) fn cannot_start(&mut self, id: RoleId, incarnation: Incarnation, message: &str, now: Instant) {
         if self.current(id, incarnation).is_some() {
             let message = printable::printable(message).into_owned();
-            self.fail(id, FailureCause::CannotStart { message }, now);
+            self.fail(id, FailureCause::CannotRun { message }, now);
         }
     }
 

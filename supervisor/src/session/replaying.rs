@@ -42,7 +42,7 @@ impl Session {
         let kept = self.role(id).and_then(|role| role.inbox(sender)?.kept(index).map(Arc::clone));
         let Some(message) = kept else {
             let message = format!("cannot run again: message {index} from {} is not kept here", self.role_name(sender));
-            self.fail(id, FailureCause::CannotStart { message }, now);
+            self.fail(id, FailureCause::CannotRun { message }, now);
             return;
         };
         self.hand_over(id, sender, &message);

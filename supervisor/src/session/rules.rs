@@ -150,7 +150,7 @@ fn what_is_kept_is_limited_and_past_the_limit_the_role_fails_for_good() {
             })
             .collect();
         let message = "more than 1000 bytes of messages to it are kept, the limit of retention `retained`".to_owned();
-        let expected = if fails { vec![FailureCause::CannotStart { message }] } else { vec![] };
+        let expected = if fails { vec![FailureCause::CannotRun { message }] } else { vec![] };
         assert_eq!(failures, expected);
     }
 }

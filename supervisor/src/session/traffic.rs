@@ -106,7 +106,7 @@ impl Session {
         if arrival == Arrival::Accepted && role.kept_bytes() > most {
             let message =
                 format!("more than {most} bytes of messages to it are kept, the limit of retention `retained`");
-            self.fail(to, FailureCause::CannotStart { message }, now);
+            self.fail(to, FailureCause::CannotRun { message }, now);
         }
         arrival
     }

@@ -163,7 +163,7 @@ async fn a_program_that_is_not_there_is_named_with_the_places_looked_at() {
     plan.spec.roles[0].command = vec!["no-such-program".to_owned()];
     order(&leader, &["one"], &plan.order()).await;
     let (cause, _) = failed(&leader, A).await;
-    let FailureCause::CannotStart { message } = cause else { panic!("{cause:?}") };
+    let FailureCause::CannotRun { message } = cause else { panic!("{cause:?}") };
     let beside = host.folder.path().join("no-such-program");
     let start = format!("the command of role `A`: `no-such-program` is not found (looked at {}, ", beside.display());
     assert!(message.starts_with(&start), "{message}");
@@ -174,7 +174,7 @@ async fn a_program_that_is_not_there_is_named_with_the_places_looked_at() {
     order_2.session.0 = session.to_owned();
     order(&leader, &["one"], &order_2).await;
     let (cause, _) = failed(&leader, B).await;
-    let FailureCause::CannotStart { message } = cause else { panic!("{cause:?}") };
+    let FailureCause::CannotRun { message } = cause else { panic!("{cause:?}") };
     assert_eq!(message, "role `B` is to run in `/no/such/folder`, which is no folder on this host");
 }
 
