@@ -12,7 +12,7 @@ use super::*;
 const HEAD: &str = "# The command line
 
 Data goes to standard output, talk and logs to standard error. With `-o json` each command prints one JSON object on one
-line; `run` and `watch` end with one, and `watch` prints one for each event before it.
+line; `protocol check` prints one for each file, and `session watch` one for each event before the one that it ends with.
 
 | exit status | means |
 |---|---|
