@@ -272,6 +272,9 @@ pub(crate) struct ProtocolCheck {
     /// Take choices to be fair: skip the check against one that always goes the same way
     #[arg(long)]
     pub(crate) fair: bool,
+    /// Accept whatever can be implemented, also where branches that begin alike would have to be merged
+    #[arg(long, conflicts_with = "corpus")]
+    pub(crate) complete: bool,
     /// Check every case of a corpus against its known verdict
     #[arg(long, value_name = "MANIFEST", conflicts_with = "files")]
     pub(crate) corpus: Option<PathBuf>,

@@ -4,28 +4,75 @@
 mod avoidance;
 mod connections;
 mod consistency;
+mod crashes;
 mod enabling;
+mod implementability;
+mod par;
 mod payloads;
 mod safety;
 mod sequence;
 mod system;
 mod unused;
+mod wording;
 mod worst_case;
+
+use serde::Serialize;
 
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report};
 use crate::global::inline::{self, CallBudget};
-use crate::global::{Feature, Global, Role};
+use crate::global::{Global, Role};
 use crate::local::Local;
+use crate::local::determinise::MAX_STATES;
 use crate::local::project::{Presence, project};
 use crate::program::{Program, ProtocolId};
+use implementability::{Answer, Implementability};
 use unused::Participation;
+use wording::Wording;
 
 /// What to check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckOptions {
     /// Assume that choices in a loop are fair: skips the worst case, in which one always goes the same way.
     pub fair: bool,
+    /// Accept whatever can be implemented: asks the complete check also about protocols whose projections can be merged
+    /// and that are unsafe as long as branches which begin alike are kept apart.
+    pub complete: bool,
+}
+
+/// How a protocol was found valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Each role was projected, branches kept apart, and the machines explored together.
+    Projection,
+    /// The complete check: the subset construction of each role's machine is send and receive valid.
+    Implementability,
+}
+
+/// A protocol that was found valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// Its simple name.
+    pub protocol: String,
+    /// How.
+    pub method: Method,
+}
+
+/// What the checks say of a source.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// What is wrong; without findings all is valid.
+    pub report: Report,
+    /// The protocols found valid, in the order of the text. `aux` protocols are not among them.
+    pub accepted: Vec<Accepted>,
+}
+
+/// A protocol inlined and found valid, with the machine of each role.
+pub(crate) struct Valid {
+    pub(crate) global: Global,
+    pub(crate) machines: Vec<Local>,
+    method: Method,
 }
 
 impl Program {
@@ -34,22 +81,35 @@ impl Program {
     /// `aux` protocols are only called by others: they are checked in their callers, and by themselves only for roles
     /// that take no part.
     pub fn check(&self, options: CheckOptions) -> Report {
+        self.verdict(options).report
+    }
+
+    /// Checks like [`Program::check`], and says how each valid protocol was found to be so.
+    pub fn verdict(&self, options: CheckOptions) -> Verdict {
         let mut findings = Vec::new();
+        let mut accepted = Vec::new();
         let participation = Participation::of(self);
         let mut budget = CallBudget::default();
         for (index, protocol) in self.main().protocols.iter().enumerate() {
             let id = ProtocolId { module: 0, index };
             if protocol.aux {
                 findings.extend(participation.check(self, id));
-            } else if let Err(found) = self.checked(id, &participation, &mut budget, options) {
-                findings.extend(found);
+                continue;
+            }
+            match self.checked(id, &participation, &mut budget, options) {
+                Ok(valid) => {
+                    let protocol = self.names.text(protocol.name.name).to_owned();
+                    accepted.push(Accepted { protocol, method: valid.method });
+                }
+                Err(found) => findings.extend(found),
             }
         }
-        self.report(findings)
+        Verdict { report: self.report(findings), accepted }
     }
 
-    /// One protocol, inlined and found valid.
-    pub(crate) fn valid(&self, id: ProtocolId, options: CheckOptions) -> Result<Global, Report> {
+    /// One protocol, inlined and found valid for being run: it need only be implementable, and choices count as fair.
+    pub(crate) fn valid(&self, id: ProtocolId) -> Result<Valid, Report> {
+        let options = CheckOptions { fair: true, complete: true };
         self.checked(id, &Participation::of(self), &mut CallBudget::default(), options)
             .map_err(|findings| self.report(findings))
     }
@@ -60,41 +120,100 @@ impl Program {
         participation: &Participation,
         budget: &mut CallBudget,
         options: CheckOptions,
-    ) -> Result<Global, Vec<Diagnostic>> {
-        let unused = participation.check(self, id);
-        if !unused.is_empty() {
-            return Err(unused);
-        }
+    ) -> Result<Valid, Vec<Diagnostic>> {
+        none(participation.check(self, id))?;
         let global = inline::inline(self, id, budget).map_err(|finding| vec![finding])?;
-        let findings = self.check_global(&global, options);
-        if findings.is_empty() { Ok(global) } else { Err(findings) }
+        let (machines, method) = self.check_global(&global, options)?;
+        Ok(Valid { global, machines, method })
     }
 
-    fn check_global(&self, global: &Global, options: CheckOptions) -> Vec<Diagnostic> {
-        let stages: [fn(&Program, &Global) -> Vec<Diagnostic>; 4] =
-            [enabling::check, consistency::check, connections::check, unchecked];
+    fn check_global(&self, global: &Global, options: CheckOptions) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
+        let stages =
+            [enabling::check, consistency::check, connections::check, crashes::check, par::check];
         for stage in stages {
-            let findings = stage(self, global);
-            if !findings.is_empty() {
-                return findings;
+            none(stage(self, global))?;
+        }
+        let locals = self.projected(global)?;
+        none(payloads::check(self, global, &locals))?;
+        match self.behaviour(global, &locals, options) {
+            Ok(()) => Ok((locals, Method::Projection)),
+            Err(findings) => self.implemented(global, findings, options),
+        }
+    }
+
+    /// The projection to each role, branches that begin alike kept apart.
+    fn projected(&self, global: &Global) -> Result<Vec<Local>, Vec<Diagnostic>> {
+        let mut sequences = sequence::Sequences::default();
+        let mut locals = Vec::with_capacity(global.roles.len());
+        let mut too_large = Vec::new();
+        for role in global.role_ids() {
+            let presence = Presence::of(global, role);
+            sequences.look(self, global, &presence);
+            match project(&presence) {
+                Ok(local) => locals.push(local),
+                Err(_) => too_large.push(self.too_many_states(global, role)),
             }
         }
-        let presences: Vec<Presence<'_>> = global.role_ids().map(|role| Presence::of(global, role)).collect();
-        let findings = sequence::check(self, global, &presences);
-        if !findings.is_empty() {
-            return findings;
+        none(sequences.findings(global))?;
+        none(too_large)?;
+        Ok(locals)
+    }
+
+    /// Safety and progress of the machines together.
+    fn behaviour(&self, global: &Global, locals: &[Local], options: CheckOptions) -> Result<(), Vec<Diagnostic>> {
+        none(safety::check(self, global, locals))?;
+        self.worst_case(global, locals, options)
+    }
+
+    fn worst_case(&self, global: &Global, locals: &[Local], options: CheckOptions) -> Result<(), Vec<Diagnostic>> {
+        if options.fair { Ok(()) } else { none(worst_case::check(self, global, locals)) }
+    }
+
+    /// Asks the complete check about a protocol whose projections do not do; `findings` say why.
+    ///
+    /// Where the projections can be merged, branches that begin alike are kept apart all the same, as scribble-java does.
+    fn implemented(
+        &self,
+        global: &Global,
+        mut findings: Vec<Diagnostic>,
+        options: CheckOptions,
+    ) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
+        if !findings.iter().any(|finding| finding.code.is_of_safety()) {
+            return Err(findings);
         }
-        let locals: Vec<Local> = presences.iter().map(project).collect();
-        drop(presences);
-        let findings = payloads::check(self, global, &locals);
-        if !findings.is_empty() {
-            return findings;
+        let Some(check) = Implementability::of(self, global) else { return Err(findings) };
+        let undecided = findings.iter().all(|finding| finding.code == Code::NotProved);
+        if !options.complete && !undecided && check.merges() {
+            return Err(findings);
         }
-        let findings = safety::check(self, global, &locals);
-        if !findings.is_empty() || options.fair {
-            return findings;
+        match check.answer() {
+            Answer::Implementable(knowledge) => {
+                let machines = implementability::machines(&knowledge);
+                none(payloads::check(self, global, &machines))?;
+                let lacks = check.unfinished(&knowledge);
+                if !undecided && lacks.iter().any(|finding| finding.code == Code::UnfinishedRole) {
+                    return Err(findings);
+                }
+                none(lacks)?;
+                self.worst_case(global, &machines, options)?;
+                Ok((machines, Method::Implementability))
+            }
+            Answer::Not => Err(findings),
+            Answer::Undecided(role) => {
+                let bound = implementability::MAX_STEPS;
+                let role = self.role_text(global, role);
+                let wording = Wording { program: self, global };
+                findings.push(wording.not_proved(&format!("more than {bound} steps to see what `{role}` may know")));
+                Err(findings)
+            }
         }
-        worst_case::check(self, global, &locals)
+    }
+
+    pub(crate) fn too_many_states(&self, global: &Global, role: Role) -> Diagnostic {
+        let role = global.roles[usize::from(role)];
+        let text = self.names.text(role.name);
+        Diagnostic::new(Code::TooLarge, role.span, format!("the machine of `{text}` has more than {MAX_STATES} states"))
+            .hint("use different labels for messages that begin different branches, and fewer parts in a `par`")
     }
 
     pub(crate) fn role_text(&self, global: &Global, role: Role) -> &str {
@@ -108,12 +227,7 @@ impl Program {
     }
 }
 
-/// Features for which there is no check: refused by name.
-fn unchecked(_: &Program, global: &Global) -> Vec<Diagnostic> {
-    let par = global.features.iter().filter(|(feature, _)| *feature == Feature::Par);
-    par.map(|(_, span)| {
-        Diagnostic::new(Code::Unsupported, *span, "not supported: `par`")
-            .hint("say the parts one after another: roles that do not depend on each other do not wait")
-    })
-    .collect()
+/// Goes on if nothing was found.
+fn none(findings: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
 }

@@ -42,12 +42,20 @@ pub enum Code {
     InconsistentChoice,
     /// Connections are opened, used or closed out of order.
     Connection,
+    /// A `crash` branch makes no sense.
+    CrashBranch,
+    /// A role waits for one that may have crashed, and nothing says what then.
+    CrashUnhandled,
+    /// A role acts after it may have crashed.
+    CrashedActs,
     /// A statement can never be reached, or what follows a loop cannot be told from it.
     Unreachable,
+    /// A `continue` leads out of a part of a `par`.
+    LeavesPar,
+    /// The same message stands in two parts of a `par`.
+    AmbiguousPar,
     /// At one state the same peer and label carry different payloads.
     PayloadConflict,
-    /// At one state a role may both send and receive.
-    MixedState,
     /// A message arrives that its receiver cannot take.
     StuckMessage,
     /// Roles wait for each other in a circle.
@@ -70,7 +78,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 31] = [
+    pub const ALL: [Code; 35] = [
         Code::Syntax,
         Code::TooDeep,
         Code::Unsupported,
@@ -90,9 +98,13 @@ impl Code {
         Code::NotEnabled,
         Code::InconsistentChoice,
         Code::Connection,
+        Code::CrashBranch,
+        Code::CrashUnhandled,
+        Code::CrashedActs,
         Code::Unreachable,
+        Code::LeavesPar,
+        Code::AmbiguousPar,
         Code::PayloadConflict,
-        Code::MixedState,
         Code::StuckMessage,
         Code::Deadlock,
         Code::OrphanMessage,
@@ -126,9 +138,13 @@ impl Code {
             Code::NotEnabled => "S030",
             Code::InconsistentChoice => "S031",
             Code::Connection => "S040",
+            Code::CrashBranch => "S041",
+            Code::CrashUnhandled => "S042",
+            Code::CrashedActs => "S043",
             Code::Unreachable => "S050",
+            Code::LeavesPar => "S051",
+            Code::AmbiguousPar => "S052",
             Code::PayloadConflict => "S060",
-            Code::MixedState => "S061",
             Code::StuckMessage => "S070",
             Code::Deadlock => "S071",
             Code::OrphanMessage => "S072",
@@ -162,9 +178,10 @@ impl Code {
             Code::NotEnabled => "role-enabling",
             Code::InconsistentChoice => "inconsistent-ext-choice-subject",
             Code::Connection => "connection",
-            Code::Unreachable => "reachability/illegal-sequence",
+            Code::CrashBranch | Code::CrashUnhandled | Code::CrashedActs => "crash-handling",
+            Code::Unreachable | Code::LeavesPar => "reachability/illegal-sequence",
+            Code::AmbiguousPar => "ambiguous-par",
             Code::PayloadConflict => "nondet-payloads",
-            Code::MixedState => "mixed-state",
             Code::StuckMessage => "stuck-message(reception error)",
             Code::Deadlock => "waitfor-deadlock",
             Code::OrphanMessage => "orphan-message",
@@ -174,6 +191,18 @@ impl Code {
             Code::NotRunnable => "not-runnable",
             Code::NoSuchProtocol => "no-such-protocol",
         }
+    }
+
+    /// Whether the machines of the roles go wrong together, or were not looked at to the end: others may do.
+    pub(crate) fn is_of_safety(self) -> bool {
+        matches!(
+            self,
+            Code::StuckMessage
+                | Code::Deadlock
+                | Code::OrphanMessage
+                | Code::UnfinishedRole
+                | Code::NotProved
+        )
     }
 
     /// The code with that text, in either case.

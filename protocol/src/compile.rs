@@ -1,6 +1,6 @@
 //! From a checked protocol to the image that nodes store and local supervisors execute.
 
-use crate::check::CheckOptions;
+use crate::check::Valid;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report, listed};
 use crate::global::{Feature, Global};
@@ -12,16 +12,16 @@ impl Program {
     /// Checks and compiles the protocol of that name, or the only one that is not `aux`.
     ///
     /// The error holds every finding of the first stage that has any; a protocol that is fine but uses what the runtime
-    /// cannot execute is refused by the name of the feature. Choices count as fair: whether they are is up to the
-    /// workers, and a role that waits long is none that cannot go on.
+    /// cannot execute is refused by the name of the feature. The protocol need only be implementable, and choices count as
+    /// fair: whether they are is up to the workers, and a role that waits long is none that cannot go on.
     pub fn compile(&self, protocol: Option<&str>) -> Result<Image, Report> {
         let id = self.choose(protocol)?;
-        let global = self.valid(id, CheckOptions { fair: true })?;
-        let refused: Vec<Diagnostic> = global.features.iter().map(refusal).collect();
+        let valid = self.valid(id)?;
+        let refused: Vec<Diagnostic> = valid.global.features.iter().filter_map(refusal).collect();
         if !refused.is_empty() {
             return Err(self.report(refused));
         }
-        self.image(&global).map_err(|finding| self.report(vec![finding]))
+        self.image(valid).map_err(|finding| self.report(vec![finding]))
     }
 
     /// The protocol of the main source that is meant.
@@ -50,10 +50,11 @@ impl Program {
         Err(self.report(vec![Diagnostic::new(Code::NoSuchProtocol, span, message).hint(hint)]))
     }
 
-    fn image(&self, global: &Global) -> Result<Image, Diagnostic> {
-        let mut machines = Vec::with_capacity(global.roles.len());
-        for role in global.role_ids() {
-            machines.push(self.machine(global, &self.deterministic(global, role)?));
+    fn image(&self, valid: Valid) -> Result<Image, Diagnostic> {
+        let Valid { global, machines: locals, .. } = valid;
+        let mut machines = Vec::with_capacity(locals.len());
+        for (role, local) in global.role_ids().zip(locals) {
+            machines.push(self.machine(&global, &self.deterministic(&global, role, local)?));
         }
         let roles = global.roles.iter().map(|role| self.names.text(role.name).to_owned()).collect();
         Ok(Image { name: self.names.text(global.name).to_owned(), roles, machines })
@@ -88,22 +89,15 @@ pub(crate) fn state_name(numbers: &[u32]) -> String {
     numbers.join("|")
 }
 
-pub(crate) fn too_many_states(program: &Program, global: &Global, role: u16) -> Diagnostic {
-    let role = global.roles[usize::from(role)];
-    let text = program.names.text(role.name);
-    let bound = crate::local::determinise::MAX_STATES;
-    Diagnostic::new(Code::TooLarge, role.span, format!("the machine of `{text}` has more than {bound} states"))
-        .hint("use different labels for messages that begin different branches")
-}
-
-fn refusal((feature, span): &(Feature, crate::diagnostics::Span)) -> Diagnostic {
+/// Constructs that are checked and not executed.
+fn refusal((feature, span): &(Feature, crate::diagnostics::Span)) -> Option<Diagnostic> {
     let (what, hint) = match feature {
         Feature::Connections => ("explicit connections", "leave `explicit`, `connect` and `disconnect` out"),
         Feature::Wrap => ("`wrap`", "leave it out"),
-        Feature::Par => ("`par`", "say the parts one after another"),
+        Feature::Par => return None,
         Feature::Delegation => ("delegation", "send what the peer needs to know instead"),
         Feature::Reliable => ("`reliable` roles", "leave `reliable` out: Rekindle restarts roles that crash"),
         Feature::Crash => ("`crash` branches", "leave the branch out: Rekindle restarts roles that crash"),
     };
-    Diagnostic::new(Code::NotRunnable, *span, format!("the runtime cannot execute {what}")).hint(hint)
+    Some(Diagnostic::new(Code::NotRunnable, *span, format!("the runtime cannot execute {what}")).hint(hint))
 }

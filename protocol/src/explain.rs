@@ -2,6 +2,8 @@
 
 mod texts;
 
+use std::fmt::Write as _;
+
 use crate::code::Code;
 
 /// One rule, explained.
@@ -33,6 +35,24 @@ impl Code {
             indented(good)
         )
     }
+}
+
+/// The explanations of all codes, in Markdown.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Errors of the protocol language\n\nWhat `rekindle protocol explain CODE` says, for every code. \
+         [The language](scribble.md) is described elsewhere.\n",
+    );
+    for code in Code::ALL {
+        let Explanation { rule, bad, good, why } = code.explanation();
+        let _ = write!(
+            page,
+            "\n## {}\n\nKind: `{}`\n\n{rule}\n\nNot so:\n\n```\n{bad}\n```\n\nBut so:\n\n```\n{good}\n```\n\n{why}\n",
+            code.as_str(),
+            code.kind()
+        );
+    }
+    page
 }
 
 fn indented(text: &str) -> String {

@@ -5,6 +5,8 @@
 //! * a [`NodeKind::Rec`] is in a sequence only if something continues it; a choice holds no empty branch;
 //! * nesting is bounded by [`MAX_DEPTH`](inline::MAX_DEPTH), so recursion over it is; sequences are vectors.
 
+pub(crate) mod automaton;
+pub(crate) mod flow;
 pub(crate) mod inline;
 mod messages;
 
@@ -31,7 +33,9 @@ pub(crate) struct Global {
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: Vec<NodeId>,
     pub(crate) messages: Messages,
-    /// Where the protocol uses what the runtime cannot execute, first place of each.
+    /// Roles that never crash. If none is named and nothing handles a crash, crashes are not part of the protocol.
+    pub(crate) reliable: Vec<bool>,
+    /// Constructs beside the plain ones that the protocol uses, first place of each.
     pub(crate) features: Vec<(Feature, Span)>,
     /// The node of each interaction; interaction `n` is at index `n - 1`.
     pub(crate) interactions: Vec<NodeId>,
@@ -44,7 +48,7 @@ pub(crate) struct RoleInfo {
     pub(crate) span: Span,
 }
 
-/// A feature that is checked where that is possible, but not executed.
+/// A construct that some check or the runtime must know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
     Connections,
@@ -71,6 +75,8 @@ pub(crate) enum NodeKind {
         to: Role,
         message: MessageId,
         number: u32,
+        /// Nothing is sent: `from` has crashed for good, and `to` handles it.
+        crash: bool,
     },
     /// A message that opens a connection.
     Connect {
@@ -105,6 +111,32 @@ pub(crate) enum NodeKind {
 impl Global {
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
+    }
+
+    /// Whether the protocol uses a construct.
+    pub(crate) fn uses(&self, wanted: Feature) -> bool {
+        self.features.iter().any(|(feature, _)| *feature == wanted)
+    }
+
+    /// Whether crashes are part of the protocol: roles that are not reliable may stop for ever at any point.
+    pub(crate) fn handles_crashes(&self) -> bool {
+        self.uses(Feature::Crash) || self.uses(Feature::Reliable)
+    }
+
+    /// Whether a role takes part in a node that is no block: sends, receives, connects and so on.
+    pub(crate) fn takes_part(&self, role: Role, node: NodeId) -> bool {
+        match self.node(node).kind {
+            NodeKind::Message { from, to, .. }
+            | NodeKind::Connect { from, to, .. }
+            | NodeKind::Wrap { from, to }
+            | NodeKind::Disconnect { left: from, right: to } => from == role || to == role,
+            _ => false,
+        }
+    }
+
+    /// The interaction of that number.
+    pub(crate) fn interaction(&self, number: u32) -> &Node {
+        self.node(self.interactions[number as usize - 1])
     }
 
     /// All roles in order.

@@ -23,6 +23,24 @@ pub(crate) struct LocalState {
     pub(crate) moves: Vec<Move>,
     /// Numbers of the interactions that the moves stand for, ascending.
     pub(crate) numbers: Vec<u32>,
+    /// The moves are of several parts of a `par`: which one comes first is not the role's choice.
+    pub(crate) parallel: bool,
+}
+
+impl LocalState {
+    /// Adds to the description what is said of `other`, which this state stands for too.
+    fn describe(&mut self, other: &LocalState) {
+        self.numbers.extend_from_slice(&other.numbers);
+        self.parallel |= other.parallel;
+    }
+
+    /// Puts moves and numbers in order, each once.
+    fn settle(&mut self) {
+        self.moves.sort_unstable();
+        self.moves.dedup();
+        self.numbers.sort_unstable();
+        self.numbers.dedup();
+    }
 }
 
 /// A transition.
@@ -45,6 +63,8 @@ pub(crate) struct Act {
 pub(crate) enum ActKind {
     Send,
     Receive,
+    /// Learns that the peer has crashed for good; everything it sent has been received.
+    Detect,
     /// Opens a connection, together with the peer's [`ActKind::Accept`].
     Request,
     Accept,
@@ -52,24 +72,27 @@ pub(crate) enum ActKind {
     /// Wraps a connection, together with the peer's [`ActKind::WrapServer`].
     WrapClient,
     WrapServer,
+    /// Stops for ever. Only where crashes are looked at.
+    Crash,
 }
 
 impl ActKind {
     /// Whether the role decides to do it, rather than waiting for it to be done.
     pub(crate) fn is_output(self) -> bool {
-        !matches!(self, ActKind::Receive | ActKind::Accept | ActKind::WrapServer)
+        !matches!(self, ActKind::Receive | ActKind::Detect | ActKind::Accept | ActKind::WrapServer)
     }
 
     /// How it is written between peer and label.
     pub(crate) fn sign(self) -> &'static str {
         match self {
             ActKind::Send => "!",
-            ActKind::Receive => "?",
+            ActKind::Receive | ActKind::Detect => "?",
             ActKind::Request => "!!",
             ActKind::Accept => "??",
             ActKind::Disconnect => "-/-",
             ActKind::WrapClient => "(!!)",
             ActKind::WrapServer => "(??)",
+            ActKind::Crash => "†",
         }
     }
 }

@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::check::CheckOptions;
+use crate::check::Valid;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report, listed};
 use crate::global::{Global, MessageId, Role};
 use crate::local::determinise::determinise;
 use crate::local::minimise::minimise;
-use crate::local::project::{Presence, project};
 use crate::local::{Act, ActKind, Local};
 use crate::program::Program;
 
@@ -35,21 +34,21 @@ impl Program {
     /// Checks a protocol (the only one that is not `aux` if none is named) and projects it to one role.
     pub fn project(&self, protocol: Option<&str>, role: &str) -> Result<Projection, Report> {
         let id = self.choose(protocol)?;
-        let global = self.valid(id, CheckOptions { fair: true })?;
+        let Valid { global, mut machines, .. } = self.valid(id)?;
         let Some(index) = global.role_ids().find(|index| self.role_text(&global, *index) == role) else {
             let roles = listed(global.roles.iter().map(|role| self.names.text(role.name)));
             let message = format!("`{}` has no role `{role}`", self.names.text(global.name));
             let finding = Diagnostic::new(Code::UnknownRole, global.span, message);
             return Err(self.report(vec![finding.hint(format!("its roles are {roles}"))]));
         };
-        let local = self.deterministic(&global, index).map_err(|finding| self.report(vec![finding]))?;
+        let local = std::mem::take(&mut machines[usize::from(index)]);
+        let local = self.deterministic(&global, index, local).map_err(|finding| self.report(vec![finding]))?;
         Ok(self.projection(&global, index, &local))
     }
 
     /// The minimal deterministic machine of a role.
-    pub(crate) fn deterministic(&self, global: &Global, role: Role) -> Result<Local, Diagnostic> {
-        let local = project(&Presence::of(global, role));
-        let local = determinise(local).map_err(|_| crate::compile::too_many_states(self, global, role))?;
+    pub(crate) fn deterministic(&self, global: &Global, role: Role, local: Local) -> Result<Local, Diagnostic> {
+        let local = determinise(local).map_err(|_| self.too_many_states(global, role))?;
         Ok(minimise(&local))
     }
 

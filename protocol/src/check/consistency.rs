@@ -33,9 +33,24 @@ impl Checker<'_> {
                     told.entry(*to).or_insert((*from, node));
                 }
                 NodeKind::Choice { at, blocks } => self.choice(*at, blocks, told),
-                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, told)),
+                NodeKind::Par { blocks } => self.par(blocks, told),
                 NodeKind::Rec { body } => self.sequence(body, told),
                 NodeKind::Wrap { .. } | NodeKind::Disconnect { .. } | NodeKind::Continue { .. } => {}
+            }
+        }
+    }
+
+    /// Of parts of a `par` either may be the first to tell a role: they are like branches.
+    fn par(&mut self, blocks: &[Vec<NodeId>], told: &mut Told) {
+        let before = told.clone();
+        for block in blocks {
+            let mut part = before.clone();
+            self.sequence(block, &mut part);
+            for (role, (by, node)) in part {
+                let (first, _) = *told.entry(role).or_insert((by, node));
+                if first != by && !before.contains_key(&role) {
+                    self.report(role, first, by, node);
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ impl Summaries<'_> {
                     let given = self.branches(*at, blocks);
                     summary.gives.extend(given);
                 }
-                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, summary)),
+                NodeKind::Par { blocks } => self.parts(blocks, summary),
                 NodeKind::Rec { body } => {
                     let mut inner = Summary::default();
                     self.sequence(body, &mut inner);
@@ -70,6 +70,20 @@ impl Summaries<'_> {
                 }
                 NodeKind::Continue { target } => summary.continues.push((*target, summary.gives.clone())),
             }
+        }
+    }
+
+    /// Parts of a `par` know nothing of each other; after them all that any of them gives is there.
+    fn parts(&mut self, blocks: &[Vec<NodeId>], summary: &mut Summary) {
+        let before = summary.gives.clone();
+        for block in blocks {
+            let mut part = Summary { gives: before.clone(), ..Summary::default() };
+            self.sequence(block, &mut part);
+            for (role, node) in part.needs {
+                summary.needs.entry(role).or_insert(node);
+            }
+            summary.continues.extend(part.continues);
+            summary.gives.extend(part.gives);
         }
     }
 
@@ -165,7 +179,14 @@ impl Checker<'_> {
                     self.acts(*at, node, enabled, "chooses");
                     self.choice(*at, blocks, enabled);
                 }
-                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, enabled)),
+                NodeKind::Par { blocks } => {
+                    let before = enabled.clone();
+                    for block in blocks {
+                        let mut inside = before.clone();
+                        self.sequence(block, &mut inside);
+                        enabled.extend(inside);
+                    }
+                }
                 NodeKind::Rec { body } => self.sequence(body, enabled),
                 NodeKind::Continue { target } => self.continues(node, *target, enabled),
             }

@@ -1,4 +1,4 @@
-//! Check 7: at one state the same peer and label carry the same payload; and a state sends or receives, not both.
+//! Check 7: at one state the same peer and label carry the same payload.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,9 +18,8 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
             }
         }
     }
-    let mut findings = mixed(program, global, locals);
-    findings.extend(found.into_iter().map(|(number, (one, other, roles))| {
-        let node = global.node(global.interactions[number as usize - 1]);
+    let findings = found.into_iter().map(|(number, (one, other, roles))| {
+        let node = global.interaction(number);
         let (one, other) = (program.message_text(global, one), program.message_text(global, other));
         let roles: Vec<String> =
             roles.into_iter().map(|role| format!("`{}`", program.role_text(global, role))).collect();
@@ -28,24 +27,8 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
         Diagnostic::new(Code::PayloadConflict, node.span, message)
             .label(format!("the label alone does not tell {} which payload it is", roles.join(" and ")))
             .hint("give one of the messages another label")
-    }));
-    findings
-}
-
-/// States in which a role may both send and receive.
-fn mixed(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    for (role, local) in global.role_ids().zip(locals) {
-        let outputs = |state: &LocalState| state.moves.iter().filter(|step| step.act.kind.is_output()).count();
-        let mixed = local.states.iter().find(|state| outputs(state) > 0 && outputs(state) < state.moves.len());
-        let Some(number) = mixed.and_then(|state| state.numbers.first()) else { continue };
-        let text = program.role_text(global, role);
-        let span = global.node(global.interactions[*number as usize - 1]).span;
-        let message = format!("`{text}` may both send and receive here");
-        let finding = Diagnostic::new(Code::MixedState, span, message);
-        findings.push(finding.hint(format!("let `{text}` either choose, or hear from who chooses, in every branch")));
-    }
-    findings
+    });
+    findings.collect()
 }
 
 /// Two moves of a state with the same peer and label and different payloads, and the interaction of the later one.
@@ -55,7 +38,7 @@ fn conflict(global: &Global, state: &LocalState) -> Option<(u32, MessageId, Mess
     }
     let mut seen = BTreeMap::new();
     for &number in &state.numbers {
-        let node = &global.node(global.interactions[number as usize - 1]).kind;
+        let node = &global.interaction(number).kind;
         let (NodeKind::Message { from, to, message, .. } | NodeKind::Connect { from, to, message, .. }) = node else {
             continue;
         };

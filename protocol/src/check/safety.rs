@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 
 use super::system::System;
+use super::system::crashes::with_crashes;
 use super::system::explore::{Explored, MAX_CONFIGURATIONS, Trap, explore};
 use super::system::faults::Fault;
+use super::wording::Wording;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
 use crate::global::{Global, MessageId, NodeKind, Role};
@@ -15,7 +17,20 @@ use crate::local::{ActKind, Local};
 use crate::program::Program;
 
 /// Reports stuck messages, deadlocks, orphan messages, unfinished roles, starving roles and messages never received.
+///
+/// Where crashes are part of the protocol, roles that are not reliable may crash at any point.
 pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
+    let crashing: Vec<Local>;
+    let locals = if global.handles_crashes() {
+        let with_crashes = |(role, local): (Role, &Local)| match global.reliable[usize::from(role)] {
+            true => local.clone(),
+            false => with_crashes(role, local),
+        };
+        crashing = global.role_ids().zip(locals).map(with_crashes).collect();
+        &crashing
+    } else {
+        locals
+    };
     let systems = components(global, locals);
     let explored: Vec<Explored> = systems.iter().map(|system| explore(system, MAX_CONFIGURATIONS)).collect();
     let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
@@ -96,36 +111,19 @@ impl Reporter<'_> {
         self.program.role_text(self.global, system.members()[member])
     }
 
+    fn wording(&self) -> Wording<'_> {
+        Wording { program: self.program, global: self.global }
+    }
+
     /// Where a member stands: its next interaction, or the role itself when it is done.
     fn place(&self, system: &System<'_>, member: usize, state: u32) -> Span {
         let numbers = &system.machine(member).states[state as usize].numbers;
-        match numbers.first() {
-            Some(&number) => self.global.node(self.global.interactions[number as usize - 1]).span,
-            None => self.global.roles[usize::from(system.members()[member])].span,
-        }
+        self.wording().place(system.members()[member], numbers)
     }
 
-    /// What a member does next, as `receives a(), b() from A` or `sends a() to B`.
+    /// What a member does next.
     fn next(&self, system: &System<'_>, member: usize, state: u32) -> String {
-        let moves = &system.machine(member).states[state as usize].moves;
-        let Some(first) = moves.first() else { return "is done".to_owned() };
-        let peer = self.program.role_text(self.global, first.act.peer);
-        let mut messages: Vec<String> = Vec::new();
-        for step in moves.iter().filter(|step| step.act.message != MessageId::NONE) {
-            let text = format!("`{}`", self.program.message_text(self.global, step.act.message));
-            if !messages.contains(&text) {
-                messages.push(text);
-            }
-        }
-        let messages = messages.join(", ");
-        match first.act.kind {
-            ActKind::Send => format!("sends {messages}"),
-            ActKind::Receive => format!("waits for {messages} from `{peer}`"),
-            ActKind::Request => format!("connects to `{peer}`"),
-            ActKind::Accept => format!("waits for a connection from `{peer}`"),
-            ActKind::Disconnect => format!("disconnects from `{peer}`"),
-            ActKind::WrapClient | ActKind::WrapServer => format!("wraps its connection to `{peer}`"),
-        }
+        self.wording().next(&system.machine(member).states[state as usize].moves)
     }
 
     fn fault(&mut self, system: &System<'_>, fault: &Fault) {
@@ -145,7 +143,14 @@ impl Reporter<'_> {
             format!("`{role}` may get `{text}` from `{sender}` where it cannot take it"),
         );
         let finding = finding.label(format!("`{role}` {}", self.next(system, member, state)));
-        self.push(finding.hint(format!("begin the branches with different messages to `{role}`")));
+        // Where parts of a `par` go on at once no branch is to blame.
+        let hint = if system.machine(member).states[state as usize].parallel {
+            "messages of one sender come in their order: let the parts have senders of their own, or come one after another"
+                .to_owned()
+        } else {
+            format!("begin the branches with different messages to `{role}`")
+        };
+        self.push(finding.hint(hint));
     }
 
     fn deadlock(&mut self, system: &System<'_>, waiting: &[(usize, u32)]) {
@@ -187,19 +192,18 @@ impl Reporter<'_> {
     /// Roles that are not done where nothing can happen any more.
     fn end(&mut self, system: &System<'_>, end: &[u32]) {
         for member in (0..system.members().len()).filter(|member| !may_end(system, end, *member)) {
-            let role = self.role(system, member);
-            let done = system.state(end, member).moves.is_empty();
-            let (message, label) = if done {
-                let message = format!("`{role}` may stop before it has received everything");
-                (message, format!("`{role}` is done, and a message to it is left"))
-            } else {
+            let place = self.place(system, member, end[member]);
+            if !system.state(end, member).moves.is_empty() {
                 let next = self.next(system, member, end[member]);
-                let message = format!("`{role}` may never come to its end");
-                (message, format!("`{role}` {next}, and nothing can happen any more"))
-            };
-            let finding = Diagnostic::new(Code::UnfinishedRole, self.place(system, member, end[member]), message);
-            let hint = format!("tell `{role}` in every branch how it goes on");
-            self.push(finding.label(label).hint(hint));
+                self.push(self.wording().unfinished(system.members()[member], place, &next));
+                continue;
+            }
+            let role = self.role(system, member);
+            let message = format!("`{role}` may stop before it has received everything");
+            let finding = Diagnostic::new(Code::UnfinishedRole, place, message)
+                .label(format!("`{role}` is done, and a message to it is left"))
+                .hint(format!("tell `{role}` in every branch how it goes on"));
+            self.push(finding);
         }
     }
 
@@ -211,15 +215,9 @@ impl Reporter<'_> {
             if !empty || may_end(system, config, member) {
                 continue;
             }
-            let role = self.role(system, member);
-            let message = format!("`{role}` may never get a turn again");
+            let place = self.place(system, member, config[member]);
             let next = self.next(system, member, config[member]);
-            let finding = Diagnostic::new(Code::RoleProgress, self.place(system, member, config[member]), message)
-                .label(format!("`{role}` {next}, and the others may go round for ever without it"));
-            let hint = format!(
-                "send `{role}` a message in every round of the loop, or check with `--fair` if choices are fair"
-            );
-            self.push(finding.hint(hint));
+            self.push(self.wording().starving(system.members()[member], place, &next));
         }
         for (channel, &(from, to)) in system.channels().iter().enumerate() {
             let Some(message) = system.slot(config, channel).filter(|_| !trap.emptied[channel]) else { continue };
@@ -237,10 +235,8 @@ impl Reporter<'_> {
     }
 
     pub(super) fn bounded(&mut self, bound: usize) {
-        let name = self.program.names.text(self.global.name);
-        let message = format!("not proved: `{name}` has more than {bound} configurations to look at");
-        let finding = Diagnostic::new(Code::NotProved, self.global.span, message);
-        self.push(finding.hint("split the protocol into parts that are checked apart"));
+        let finding = self.wording().not_proved(&format!("more than {bound} configurations to look at"));
+        self.push(finding);
     }
 }
 

@@ -9,18 +9,28 @@ use crate::local::project::Presence;
 use crate::local::reachability::unreachable;
 use crate::program::Program;
 
-/// Reports statements that follow a `continue`, or a loop or choice that may still go round.
-pub(super) fn check(program: &Program, global: &Global, presences: &[Presence<'_>]) -> Vec<Diagnostic> {
-    let mut found: BTreeMap<NodeId, (NodeId, Vec<&str>)> = BTreeMap::new();
-    for (role, presence) in global.role_ids().zip(presences) {
+/// Statements that can never be reached by some role, with what they follow and for which roles.
+#[derive(Default)]
+pub(super) struct Sequences<'a> {
+    found: BTreeMap<NodeId, (NodeId, Vec<&'a str>)>,
+}
+
+impl<'a> Sequences<'a> {
+    /// Looks at the projection to a role.
+    pub(super) fn look(&mut self, program: &'a Program, global: &Global, presence: &Presence<'_>) {
         for (node, before) in unreachable(global, presence) {
-            found.entry(node).or_insert((before, Vec::new())).1.push(program.role_text(global, role));
+            let role = program.role_text(global, presence.role());
+            self.found.entry(node).or_insert((before, Vec::new())).1.push(role);
         }
     }
-    let mut findings: Vec<Diagnostic> =
-        found.into_iter().map(|(node, (before, roles))| finding(global, node, before, &roles)).collect();
-    findings.sort_by_key(|finding| finding.span);
-    findings
+
+    /// Reports statements that follow a `continue`, or a loop or choice that may still go round.
+    pub(super) fn findings(self, global: &Global) -> Vec<Diagnostic> {
+        let mut findings: Vec<Diagnostic> =
+            self.found.into_iter().map(|(node, (before, roles))| finding(global, node, before, &roles)).collect();
+        findings.sort_by_key(|finding| finding.span);
+        findings
+    }
 }
 
 fn finding(global: &Global, node: NodeId, before: NodeId, roles: &[&str]) -> Diagnostic {

@@ -3,6 +3,7 @@
 //! A configuration is a row of numbers: the state of each member, then what each channel holds (0: nothing), then, for
 //! protocols with explicit connections, who considers itself connected to whom.
 
+pub(super) mod crashes;
 pub(super) mod explore;
 pub(super) mod faults;
 pub(super) mod scc;
@@ -22,8 +23,12 @@ pub(super) struct System<'a> {
     channels: Vec<(usize, usize)>,
     /// Channel from member to member, at `from * members + to`; `usize::MAX` where there is none.
     channel_index: Vec<usize>,
-    /// Connections are explicit: configurations hold them, and no order of events is left out.
+    /// Connections are explicit: configurations hold them.
     connections: bool,
+    /// No order of events is left out.
+    all_orders: bool,
+    /// Per member: the state of one that has crashed for good, if it may.
+    dead: Vec<Option<u32>>,
     starts_connected: bool,
     /// Per member and state: whether a loop of the machine enters there.
     loop_heads: Vec<Vec<bool>>,
@@ -41,6 +46,8 @@ pub(super) struct Actor {
     /// With whom.
     pub(super) peer: usize,
     pub(super) freed: Option<usize>,
+    /// The step is the crash of the member: it may happen, and need not.
+    pub(super) crash: bool,
     /// The second member of a step that two take together.
     pub(super) partner: Option<usize>,
 }
@@ -60,12 +67,13 @@ impl<'a> System<'a> {
             members,
             places,
             channels: Vec::new(),
-            connections: global
-                .features
-                .iter()
-                .any(|(feature, _)| matches!(feature, Feature::Connections | Feature::Wrap)),
+            connections: global.uses(Feature::Connections) || global.uses(Feature::Wrap),
+            all_orders: false,
+            dead: Vec::new(),
             starts_connected: !global.explicit,
         };
+        system.dead = system.machines.iter().map(|machine| crashes::dead(machine)).collect();
+        system.all_orders = system.connections || system.dead.iter().any(Option::is_some);
         system.index();
         system
     }
@@ -97,8 +105,10 @@ impl<'a> System<'a> {
             places: self.places.clone(),
             channels: self.channels.clone(),
             channel_index: self.channel_index.clone(),
-            connections: true,
-            starts_connected: true,
+            connections: self.connections,
+            all_orders: true,
+            dead: self.dead.clone(),
+            starts_connected: self.starts_connected,
             loop_heads: self.loop_heads.clone(),
             in_loops: self.in_loops.clone(),
         }
@@ -152,14 +162,24 @@ impl<'a> System<'a> {
         !self.connections || config[self.connection(from, to)] == 1
     }
 
+    /// Whether a member has crashed for good.
+    pub(super) fn is_dead(&self, config: &[u32], member: usize) -> bool {
+        self.dead[member] == Some(config[member])
+    }
+
     /// Whether a send or receive of `member` can happen now.
     fn can(&self, config: &[u32], member: usize, step: &Move) -> bool {
         let peer = self.place(step.act.peer);
         match step.act.kind {
             ActKind::Send => {
                 let free = self.channel(member, peer).is_some_and(|channel| self.slot(config, channel).is_none());
-                free && self.connected(config, member, peer)
+                (free || self.is_dead(config, peer)) && self.connected(config, member, peer)
             }
+            ActKind::Detect => {
+                let comes = self.channel(peer, member).and_then(|channel| self.slot(config, channel)).is_some();
+                self.is_dead(config, peer) && !comes
+            }
+            ActKind::Crash => true,
             ActKind::Receive => {
                 self.channel(peer, member).and_then(|channel| self.slot(config, channel)) == Some(step.act.message)
             }
@@ -211,13 +231,21 @@ impl<'a> System<'a> {
         let peer = self.place(step.act.peer);
         let mut next = config.to_vec();
         next[member] = step.to;
-        let mut actor = Actor { member, peer, freed: None, partner: None };
+        let mut actor = Actor { member, peer, freed: None, crash: false, partner: None };
         let slots = self.members.len();
         match step.act.kind {
+            // What is sent to somebody who has crashed is lost.
+            ActKind::Send if self.is_dead(config, peer) => {}
             ActKind::Send => {
                 if let Some(channel) = self.channel(member, peer) {
                     next[slots + channel] = step.act.message.in_slot();
                 }
+            }
+            ActKind::Detect => {}
+            ActKind::Crash => {
+                actor.crash = true;
+                let lost = self.channels.iter().enumerate().filter(|(_, (_, to))| *to == member);
+                lost.for_each(|(channel, _)| next[slots + channel] = 0);
             }
             ActKind::Receive => {
                 if let Some(channel) = self.channel(peer, member) {
@@ -255,7 +283,7 @@ impl<'a> System<'a> {
     fn advance(&self, config: &mut Config, member: usize) -> Actor {
         let step = self.state(config, member).moves[0];
         let peer = self.place(step.act.peer);
-        let mut actor = Actor { member, peer, freed: None, partner: None };
+        let mut actor = Actor { member, peer, freed: None, crash: false, partner: None };
         config[member] = step.to;
         if step.act.kind == ActKind::Send {
             if let Some(channel) = self.channel(member, peer) {
@@ -273,7 +301,7 @@ impl<'a> System<'a> {
     fn suffices(&self, config: &[u32], member: usize) -> bool {
         let state = self.state(config, member);
         let Some(first) = state.moves.first() else { return false };
-        if self.connections {
+        if self.all_orders {
             return false;
         }
         match first.act.kind {

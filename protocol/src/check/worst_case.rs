@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::safety::{Reporter, components};
 use super::system::explore::explore;
+use super::wording::Wording;
 use crate::diagnostics::Diagnostic;
 use crate::global::{Global, NodeKind};
 use crate::local::{Local, LocalState, Move};
@@ -29,8 +30,8 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
     let rewritten: Option<Vec<Local>> = locals.iter().map(commit).collect();
     let Some(rewritten) = rewritten else {
-        reporter.bounded(MAX_STATES);
-        return reporter.findings;
+        let what = format!("a role with more than {MAX_STATES} states if its choices always go the same way");
+        return vec![Wording { program, global }.not_proved(&what).hint("check with `--fair` if choices are fair")];
     };
     for system in components(global, &rewritten) {
         let explored = explore(&system, MAX_CONFIGURATIONS);
@@ -50,7 +51,8 @@ fn commit(machine: &Local) -> Option<Local> {
     let chooses: Vec<bool> = machine
         .states
         .iter()
-        .map(|state| state.moves.len() > 1 && state.moves.iter().all(|step| step.act.kind.is_output()))
+        // Of several parts of a `par` it is not the role that says which goes on first: that counts as fair.
+        .map(|state| state.moves.len() > 1 && !state.parallel && state.moves.iter().all(|step| step.act.kind.is_output()))
         .collect();
     if chooses.iter().all(|chooses| !chooses) {
         return Some(machine.clone());
@@ -86,7 +88,7 @@ fn commit(machine: &Local) -> Option<Local> {
         if order.len() > MAX_STATES {
             return None;
         }
-        states.push(LocalState { moves, numbers: original.numbers.clone() });
+        states.push(LocalState { moves, ..original.clone() });
     }
     Some(Local { initial: 0, states })
 }

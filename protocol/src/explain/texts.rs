@@ -26,7 +26,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "A bound keeps any file from exhausting the stack of the tool that reads it."
         ),
         Code::Unsupported => explanation!(
-            "Some constructs of relatives of Scribble are known and refused by name: refinement types, nested protocols, `calls`, `par`, local protocols.",
+            "Some constructs of relatives of Scribble are known and refused by name: refinement types, nested protocols, `calls`, local protocols.",
             "global protocol P(role A, role B) {\n    amount(x: int{x > 0}) from A to B;\n}",
             "global protocol P(role A, role B) {\n    amount(int) from A to B;\n}",
             "Better a clear refusal than a protocol that is read as something else."
@@ -127,6 +127,36 @@ pub(super) fn of(code: Code) -> Explanation {
             "explicit global protocol P(role A, role B) {\n    connect A to B;\n    hello() from A to B;\n    disconnect A and B;\n}",
             "A message to somebody who is not connected goes nowhere."
         ),
+        Code::CrashBranch => explanation!(
+            "A branch that begins with `crash() from A to B;` says what happens when `A`, who chooses, has crashed for good. `A` is not reliable, and another branch says what it does otherwise.",
+            "global protocol P(reliable role A, reliable role B) {\n    choice at A { hello() from A to B; } or { crash() from A to B; }\n}",
+            "global protocol P(role A, reliable role B) {\n    choice at A { hello() from A to B; } or { crash() from A to B; }\n}",
+            "Nobody sends `crash`: it stands for what the receiver notices. So it has a place and a meaning of its own."
+        ),
+        Code::CrashUnhandled => explanation!(
+            "In a protocol with `reliable` roles or `crash` branches, whoever waits for a role that is not reliable handles its crash.",
+            "global protocol P(role A, reliable role B) {\n    hello() from A to B;\n    choice at A { bye() from A to B; } or { crash() from A to B; }\n}",
+            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n        choice at A { bye() from A to B; } or { crash() from A to B; }\n    } or {\n        crash() from A to B;\n    }\n}",
+            "A role that has crashed for good sends nothing any more, and who waits for it would wait for ever."
+        ),
+        Code::CrashedActs => explanation!(
+            "In and after a branch that handles the crash of a role, that role takes no part.",
+            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n    } or {\n        crash() from A to B;\n    }\n    bye() from B to A;\n}",
+            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n        bye() from B to A;\n    } or {\n        crash() from A to B;\n    }\n}",
+            "The others go on without it; what is sent to it is lost."
+        ),
+        Code::LeavesPar => explanation!(
+            "A part of a `par` does not continue a loop around the `par`. The loop stands inside the part, or goes on after the `par`.",
+            "global protocol P(role A, role B, role C) {\n    rec X {\n        par { a() from A to B; continue X; } and { b() from A to C; }\n    }\n}",
+            "global protocol P(role A, role B, role C) {\n    rec X {\n        par { a() from A to B; } and { b() from A to C; }\n        continue X;\n    }\n}",
+            "The other parts would still be going on when the loop begins again, once more each round."
+        ),
+        Code::AmbiguousPar => explanation!(
+            "Two parts of a `par` do not use the same label from the same sender to the same receiver.",
+            "par { a() from A to B; b() from B to A; } and { a() from A to B; c() from B to A; }",
+            "par { a1() from A to B; b() from B to A; } and { a2() from A to B; c() from B to A; }",
+            "Both parts go on at once, so the receiver could not tell to which of them a message belongs."
+        ),
         Code::Unreachable => explanation!(
             "Nothing follows a `continue`, nor a loop or a choice that may still go round. This is asked of each role for the part it takes: a role that is in no branch of the loop may go on after it.",
             "rec X {\n    choice at A {\n        more() from A to B;\n        continue X;\n    } or {\n        stop() from A to B;\n    }\n    bye() from B to A;\n}",
@@ -138,12 +168,6 @@ pub(super) fn of(code: Code) -> Explanation {
             "choice at A { answer(Count) from A to B; } or { answer(Text) from A to B; }",
             "choice at A { count(Count) from A to B; } or { text(Text) from A to B; }",
             "The label is what a receiver looks at to know what it gets."
-        ),
-        Code::MixedState => explanation!(
-            "A role that may send does not at the same time wait for a message that would lead elsewhere.",
-            "a state of one role with the events `B!go` and `B?stop`",
-            "a state of one role with the events `B!go` and `B!stop`, or `B?go` and `B?stop`",
-            "It would send while the other message is on its way, and both would think that they chose."
         ),
         Code::StuckMessage => explanation!(
             "Whatever messages are on their way, the one that comes can be taken.",

@@ -13,6 +13,9 @@ use crate::program::{DeclarationId, Program, ProtocolId};
 use crate::syntax::ast::{Argument, Block, Ident, Message, ParameterKind, Payload, QName, Statement, StatementKind};
 use crate::syntax::names::Name;
 
+/// The label of branches that handle a crash.
+pub(crate) const CRASH: &str = "crash";
+
 /// How deep blocks and calls may be nested once inlined.
 pub(crate) const MAX_DEPTH: usize = 400;
 
@@ -55,6 +58,7 @@ pub(crate) fn inline(program: &Program, id: ProtocolId, budget: &mut CallBudget)
         nodes: Vec::new(),
         root: Vec::new(),
         messages: Messages::default(),
+        reliable: protocol.roles.iter().map(|role| role.reliable.is_some()).collect(),
         features: Vec::new(),
         interactions: Vec::new(),
     };
@@ -226,7 +230,7 @@ impl Inliner<'_> {
                 for receiver in to {
                     let (from, to) = (role(frame, *from), role(frame, *receiver));
                     let number = self.number();
-                    let node = self.push(NodeKind::Message { from, to, message, number }, span)?;
+                    let node = self.push(NodeKind::Message { from, to, message, number, crash: false }, span)?;
                     self.global.interactions.push(node);
                     out.push(node);
                 }
@@ -257,6 +261,7 @@ impl Inliner<'_> {
             StatementKind::Choice { at, blocks } => {
                 let at = role(frame, *at);
                 let blocks = self.branches(frame, blocks, span)?;
+                blocks.iter().for_each(|block| self.mark_crash(at, block));
                 if !blocks.is_empty() {
                     out.push(self.push(NodeKind::Choice { at, blocks }, span)?);
                 }
@@ -308,19 +313,25 @@ impl Inliner<'_> {
             if let Some(Value::Message(id)) = label.and_then(|label| frame.parameters.get(&label)) {
                 return *id;
             }
-            self.note_crash(message.label);
             return self.global.messages.intern(label, &[]);
         };
-        self.note_crash(message.label);
         let payload: Vec<PayloadType> = payload.iter().map(|element| self.payload(frame, element)).collect();
         self.global.messages.intern(message.label.map(|label| label.name), &payload)
     }
 
-    fn note_crash(&mut self, label: Option<Ident>) {
-        if let Some(label) = label
-            && self.program.names.text(label.name) == "crash"
-        {
-            self.feature(Feature::Crash, label.span);
+    /// A branch that begins with an empty message `crash` of who chooses handles the crash of that role.
+    fn mark_crash(&mut self, at: Role, block: &[NodeId]) {
+        for &id in block {
+            let node = &self.global.nodes[id as usize];
+            let (NodeKind::Message { from, message, .. }, span) = (&node.kind, node.span) else { return };
+            let label = self.global.messages.label(*message).map(|label| self.program.names.text(label));
+            if *from != at || label != Some(CRASH) || !self.global.messages.payload(*message).is_empty() {
+                return;
+            }
+            if let NodeKind::Message { crash, .. } = &mut self.global.nodes[id as usize].kind {
+                *crash = true;
+            }
+            self.feature(Feature::Crash, span);
         }
     }
 

@@ -28,17 +28,14 @@ pub(crate) fn determinise(machine: Local) -> Result<Local, TooManyStates> {
     let mut next = 0;
     while next < order.len() {
         let mut targets: Vec<(Act, u32)> = Vec::new();
-        let mut numbers = Vec::new();
+        let mut merged = LocalState::default();
         for &member in &order[next] {
             let state = &machine.states[member as usize];
             targets.extend(state.moves.iter().map(|step| (step.act, step.to)));
-            numbers.extend_from_slice(&state.numbers);
+            merged.describe(state);
         }
         targets.sort_unstable();
         targets.dedup();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let mut moves = Vec::new();
         for group in targets.chunk_by(|left, right| left.0 == right.0) {
             let subset: Vec<u32> = group.iter().map(|(_, to)| *to).collect();
             let fresh = u32::try_from(order.len()).unwrap_or(u32::MAX);
@@ -46,12 +43,13 @@ pub(crate) fn determinise(machine: Local) -> Result<Local, TooManyStates> {
                 order.push(subset.clone());
                 fresh
             });
-            moves.push(Move { act: group[0].0, to });
+            merged.moves.push(Move { act: group[0].0, to });
         }
         if order.len() > MAX_STATES {
             return Err(TooManyStates);
         }
-        states.push(LocalState { moves, numbers });
+        merged.settle();
+        states.push(merged);
         next += 1;
     }
     Ok(Local { initial: 0, states })

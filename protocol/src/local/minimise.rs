@@ -207,14 +207,9 @@ fn quotient(machine: &Local, classes: &[u32]) -> Local {
         let merged = &mut states[numbers[class] as usize];
         let moves = state.moves.iter().map(|step| Move { act: step.act, to: numbers[&classes[step.to as usize]] });
         merged.moves.extend(moves);
-        merged.numbers.extend_from_slice(&state.numbers);
+        merged.describe(state);
     }
-    for state in &mut states {
-        state.moves.sort_unstable();
-        state.moves.dedup();
-        state.numbers.sort_unstable();
-        state.numbers.dedup();
-    }
+    states.iter_mut().for_each(LocalState::settle);
     let initial = numbers[&classes[machine.initial as usize]];
     Local { initial, states }
 }

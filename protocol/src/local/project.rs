@@ -1,8 +1,12 @@
 //! Projection: what a role sees of a global protocol.
 //!
 //! Branches and loops in which the role has no part vanish; in particular a choice with one such branch leaves the role
-//! only the others, so that it waits for a message it may never get, which the later checks report.
+//! only the others, so that it waits for a message it may never get, which the later checks report. Parts of a `par` are
+//! interleaved in every way.
 
+use std::collections::{HashMap, HashSet};
+
+use super::determinise::{MAX_STATES, TooManyStates};
 use super::{Act, ActKind, Local, LocalState, Move};
 use crate::global::{Global, MessageId, NodeId, NodeKind, Role};
 
@@ -19,6 +23,11 @@ impl<'a> Presence<'a> {
         let mut presence = Presence { global, role, present: vec![false; global.nodes.len()] };
         presence.mark_all(&global.root);
         presence
+    }
+
+    /// Whose projection it is.
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether a node leaves something.
@@ -47,10 +56,12 @@ impl<'a> Presence<'a> {
     fn mark(&mut self, id: NodeId) -> bool {
         let global = self.global;
         let present = match &global.node(id).kind {
-            NodeKind::Message { from, to, .. } | NodeKind::Connect { from, to, .. } | NodeKind::Wrap { from, to } => {
-                *from == self.role || *to == self.role
-            }
-            NodeKind::Disconnect { left, right } => *left == self.role || *right == self.role,
+            // Who crashes does not take part in how the others handle it.
+            NodeKind::Message { to, crash: true, .. } => *to == self.role,
+            NodeKind::Message { .. }
+            | NodeKind::Connect { .. }
+            | NodeKind::Wrap { .. }
+            | NodeKind::Disconnect { .. } => global.takes_part(self.role, id),
             NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
                 let mut any = false;
                 for block in blocks {
@@ -86,51 +97,67 @@ impl<'a> Presence<'a> {
 }
 
 /// Projects a protocol to one role.
-pub(crate) fn project(presence: &Presence<'_>) -> Local {
-    let mut builder =
-        Builder { presence, moves: Vec::new(), silent: Vec::new(), entries: vec![0; presence.global.nodes.len()] };
-    let initial = builder.state();
+pub(crate) fn project(presence: &Presence<'_>) -> Result<Local, TooManyStates> {
+    let mut builder = Builder::new(presence);
+    let (initial, end) = (builder.state(), builder.state());
     if presence.any(&presence.global.root) {
-        let end = builder.state();
-        builder.sequence(&presence.global.root, initial, end);
+        builder.sequence(&presence.global.root, initial, end)?;
     }
-    builder.finish(initial)
+    Ok(builder.close(initial, end).into_local())
 }
 
+/// A machine with silent moves.
 struct Builder<'a> {
     presence: &'a Presence<'a>,
     /// Per state: moves with the number of their interaction.
     moves: Vec<Vec<(Move, u32)>>,
     /// Per state: where it may go silently.
     silent: Vec<Vec<u32>>,
-    /// Per node that is a loop: its state.
-    entries: Vec<u32>,
+    /// States in which several parts of a `par` may go on.
+    parallel: HashSet<u32>,
+    /// The state of each loop.
+    entries: HashMap<NodeId, u32>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(presence: &'a Presence<'a>) -> Self {
+        Builder {
+            presence,
+            moves: Vec::new(),
+            silent: Vec::new(),
+            parallel: HashSet::new(),
+            entries: HashMap::new(),
+        }
+    }
+
     fn state(&mut self) -> u32 {
         self.moves.push(Vec::new());
         self.silent.push(Vec::new());
-        u32::try_from(self.moves.len() - 1).unwrap_or(u32::MAX)
+        narrow(self.moves.len() - 1)
     }
 
-    fn sequence(&mut self, nodes: &[NodeId], entry: u32, exit: u32) {
+    fn sequence(&mut self, nodes: &[NodeId], entry: u32, exit: u32) -> Result<(), TooManyStates> {
         let presence = self.presence;
         let mut rest = presence.of_sequence(nodes).peekable();
         let mut entry = entry;
         while let Some(node) = rest.next() {
             let target = if rest.peek().is_some() { self.state() } else { exit };
-            self.node(node, entry, target);
+            self.node(node, entry, target)?;
             entry = target;
         }
+        Ok(())
     }
 
-    fn node(&mut self, id: NodeId, entry: u32, exit: u32) {
+    fn node(&mut self, id: NodeId, entry: u32, exit: u32) -> Result<(), TooManyStates> {
         let presence = self.presence;
         let me = presence.role;
         match &presence.global.node(id).kind {
-            NodeKind::Message { from, to, message, number } => {
-                let (kind, peer) = if *from == me { (ActKind::Send, *to) } else { (ActKind::Receive, *from) };
+            NodeKind::Message { from, to, message, number, crash } => {
+                let (kind, peer) = match *from == me {
+                    true => (ActKind::Send, *to),
+                    false if *crash => (ActKind::Detect, *from),
+                    false => (ActKind::Receive, *from),
+                };
                 self.act(entry, exit, Act { kind, peer, message: *message }, *number);
             }
             NodeKind::Connect { from, to, message, number } => {
@@ -145,30 +172,79 @@ impl Builder<'_> {
                 let (kind, peer) = if *from == me { (ActKind::WrapClient, *to) } else { (ActKind::WrapServer, *from) };
                 self.act(entry, exit, Act { kind, peer, message: MessageId::NONE }, 0);
             }
-            NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
+            NodeKind::Choice { blocks, .. } => {
                 for block in blocks.iter().filter(|block| presence.any(block)) {
-                    self.sequence(block, entry, exit);
+                    self.sequence(block, entry, exit)?;
                 }
             }
+            NodeKind::Par { blocks } => self.par(blocks, entry, exit)?,
             NodeKind::Rec { body } => {
                 let state = self.state();
                 self.silent[entry as usize].push(state);
-                self.entries[id as usize] = state;
-                self.sequence(body, state, exit);
+                self.entries.insert(id, state);
+                self.sequence(body, state, exit)?;
             }
             NodeKind::Continue { target } => {
-                let state = self.entries[*target as usize];
+                let state = self.entries.get(target).copied().unwrap_or(entry);
                 self.silent[entry as usize].push(state);
             }
         }
+        Ok(())
     }
 
     fn act(&mut self, entry: u32, exit: u32, act: Act, number: u32) {
         self.moves[entry as usize].push((Move { act, to: exit }, number));
     }
 
+    /// All interleavings of the parts: a state for each combination of theirs that can be reached.
+    fn par(&mut self, blocks: &[Vec<NodeId>], entry: u32, exit: u32) -> Result<(), TooManyStates> {
+        let presence = self.presence;
+        let mut parts = Vec::new();
+        for block in blocks.iter().filter(|block| presence.any(block)) {
+            let mut part = Builder::new(presence);
+            let (initial, end) = (part.state(), part.state());
+            part.sequence(block, initial, end)?;
+            parts.push(part.close(initial, end));
+        }
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut todo = vec![vec![0; parts.len()]];
+        let start = self.state();
+        self.silent[entry as usize].push(start);
+        known.insert(todo[0].clone(), start);
+        while let Some(places) = todo.pop() {
+            let state = known[&places];
+            let here = || parts.iter().zip(&places).map(|(part, place)| &part.states[*place as usize]);
+            if here().filter(|state| !state.moves.is_empty()).count() > 1 {
+                self.parallel.insert(state);
+            }
+            if here().all(|state| state.ends) {
+                self.silent[state as usize].push(exit);
+            }
+            for (index, part) in parts.iter().enumerate() {
+                for (step, number) in &part.states[places[index] as usize].moves {
+                    let mut after = places.clone();
+                    after[index] = step.to;
+                    let to = match known.get(&after) {
+                        Some(&to) => to,
+                        None => {
+                            let to = self.state();
+                            known.insert(after.clone(), to);
+                            todo.push(after);
+                            to
+                        }
+                    };
+                    self.moves[state as usize].push((Move { act: step.act, to }, *number));
+                }
+            }
+            if self.moves.len() > MAX_STATES {
+                return Err(TooManyStates);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives each state the moves of all states that it reaches silently, and keeps the reachable states.
-    fn finish(self, initial: u32) -> Local {
+    fn close(self, initial: u32, exit: u32) -> Closed {
         let mut numbers = vec![u32::MAX; self.moves.len()];
         let mut order = vec![initial];
         numbers[initial as usize] = 0;
@@ -176,26 +252,48 @@ impl Builder<'_> {
         let mut closure = Closure { seen: vec![u32::MAX; self.moves.len()], stack: Vec::new() };
         let mut next = 0;
         while next < order.len() {
-            let state = order[next];
-            let mut moves = closure.moves(&self, state);
-            let mut interactions: Vec<u32> = moves.iter().map(|(_, number)| *number).filter(|n| *n > 0).collect();
-            interactions.sort_unstable();
-            interactions.dedup();
-            for (step, _) in &mut moves {
+            let mut state = closure.state(&self, order[next], exit);
+            for (step, _) in &mut state.moves {
                 let to = step.to as usize;
                 if numbers[to] == u32::MAX {
-                    numbers[to] = u32::try_from(order.len()).unwrap_or(u32::MAX);
+                    numbers[to] = narrow(order.len());
                     order.push(step.to);
                 }
                 step.to = numbers[to];
             }
-            let mut moves: Vec<Move> = moves.into_iter().map(|(step, _)| step).collect();
-            moves.sort_unstable();
-            moves.dedup();
-            states.push(LocalState { moves, numbers: interactions });
+            states.push(state);
             next += 1;
         }
-        Local { initial: 0, states }
+        Closed { states }
+    }
+}
+
+/// A machine without silent moves; its initial state is 0.
+struct Closed {
+    states: Vec<ClosedState>,
+}
+
+#[derive(Default)]
+struct ClosedState {
+    moves: Vec<(Move, u32)>,
+    /// The end can be reached without another move.
+    ends: bool,
+    /// Several parts of a `par` may go on here.
+    parallel: bool,
+}
+
+impl Closed {
+    fn into_local(self) -> Local {
+        let states = self.states.into_iter().map(|state| {
+            let mut numbers: Vec<u32> = state.moves.iter().map(|(_, number)| *number).filter(|n| *n > 0).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let mut moves: Vec<Move> = state.moves.into_iter().map(|(step, _)| step).collect();
+            moves.sort_unstable();
+            moves.dedup();
+            LocalState { moves, numbers, parallel: state.parallel }
+        });
+        Local { initial: 0, states: states.collect() }
     }
 }
 
@@ -206,12 +304,14 @@ struct Closure {
 }
 
 impl Closure {
-    fn moves(&mut self, builder: &Builder<'_>, from: u32) -> Vec<(Move, u32)> {
-        let mut moves = Vec::new();
+    fn state(&mut self, builder: &Builder<'_>, from: u32, exit: u32) -> ClosedState {
+        let mut closed = ClosedState::default();
         self.stack.push(from);
         self.seen[from as usize] = from;
         while let Some(state) = self.stack.pop() {
-            moves.extend_from_slice(&builder.moves[state as usize]);
+            closed.ends |= state == exit;
+            closed.parallel |= builder.parallel.contains(&state);
+            closed.moves.extend_from_slice(&builder.moves[state as usize]);
             for &to in &builder.silent[state as usize] {
                 if self.seen[to as usize] != from {
                     self.seen[to as usize] = from;
@@ -219,6 +319,10 @@ impl Closure {
                 }
             }
         }
-        moves
+        closed
     }
+}
+
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

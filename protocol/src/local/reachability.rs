@@ -50,7 +50,16 @@ impl Checker<'_> {
     fn node(&mut self, id: NodeId) -> Ending {
         let global = self.global;
         match &global.node(id).kind {
-            NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
+            NodeKind::Par { blocks } => {
+                let mut all = Ending::default();
+                for block in blocks.iter().filter(|block| self.presence.any(block)) {
+                    let ending = self.sequence(block);
+                    all.never |= ending.never;
+                    all.loops.extend(ending.loops);
+                }
+                all
+            }
+            NodeKind::Choice { blocks, .. } => {
                 let mut all = Ending { never: true, loops: BTreeSet::new() };
                 for block in blocks.iter().filter(|block| self.presence.any(block)) {
                     let ending = self.sequence(block);

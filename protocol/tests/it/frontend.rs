@@ -8,6 +8,7 @@ mod diagnostics;
 mod explain;
 mod machines;
 mod scale;
+mod soundness;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 mod line;
 mod oracle;
 mod plan;
-mod random;
+pub(crate) mod random;
 mod rules;
 mod sequence;
 mod session;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use rekindle_protocol::check::CheckOptions;
+use rekindle_protocol::check::{Accepted, CheckOptions, Method, Verdict};
 use rekindle_protocol::code::Code;
 use rekindle_protocol::corpus::{self, CorpusReport};
 use rekindle_protocol::diagnostics::{Colour, Located, Report};
@@ -22,37 +22,46 @@ pub(super) fn run(args: &ProtocolCheck, output: &Output) -> Result<ExitCode> {
     }
     let mut all_valid = true;
     for file in &args.files {
-        all_valid &= check(file, &args.include, CheckOptions { fair: args.fair }, output)?;
+        let options = CheckOptions { fair: args.fair, complete: args.complete };
+        all_valid &= check(file, &args.include, options, output)?;
     }
     Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct FileVerdict {
     file: PathBuf,
     verdict: &'static str,
     errors: Vec<Located>,
+    /// The protocols found valid, and how.
+    accepted: Vec<Accepted>,
 }
 
 fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
-    let report = match protocols::read(file, include)? {
-        Ok(program) => program.check(options),
-        Err(report) => report,
+    let Verdict { report, accepted } = match protocols::read(file, include)? {
+        Ok(program) => program.verdict(options),
+        Err(report) => Verdict { report, accepted: Vec::new() },
     };
     let errors = report.located();
     let valid = errors.is_empty();
-    let verdict = Verdict { file: file.to_owned(), verdict: if valid { "valid" } else { "invalid" }, errors };
+    let verdict = if valid { "valid" } else { "invalid" };
+    let verdict = FileVerdict { file: file.to_owned(), verdict, errors, accepted };
     output.value(&verdict, |verdict| text(verdict, &report, output))?;
     Ok(valid)
 }
 
-fn text(verdict: &Verdict, report: &Report, output: &Output) -> String {
+fn text(verdict: &FileVerdict, report: &Report, output: &Output) -> String {
     let file = verdict.file.display();
-    if verdict.errors.is_empty() {
-        return format!("{file}: {}", output.paint(Tone::Good, "valid"));
+    if !verdict.errors.is_empty() {
+        let findings = report.render(if output.colour() { Colour::On } else { Colour::Off });
+        return format!("{findings}{file}: {}", output.paint(Tone::Bad, "invalid"));
     }
-    let findings = report.render(if output.colour() { Colour::On } else { Colour::Off });
-    format!("{findings}{file}: {}", output.paint(Tone::Bad, "invalid"))
+    let mut text = format!("{file}: {}", output.paint(Tone::Good, "valid"));
+    for accepted in verdict.accepted.iter().filter(|accepted| accepted.method == Method::Implementability) {
+        let how = format!("  {}: branches that begin alike are merged (the complete check)", accepted.protocol);
+        text.push_str(&format!("\n{}", output.paint(Tone::Dim, how)));
+    }
+    text
 }
 
 /// Says what a rule is about.

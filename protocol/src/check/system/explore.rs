@@ -126,13 +126,14 @@ impl Explorer<'_> {
         let ends = follow_all(self.system, &config, members, &mut |config, actor| {
             faults.look_after(self.system, config, actor);
         });
-        if ends.is_empty() {
+        if ends.iter().all(|(_, by)| by.crash) {
             self.ends.push(config);
         }
         for (end, by) in ends {
             let target = self.remember(&end, Some(by));
             let node = &mut self.nodes[number as usize];
-            if !node.successors.contains(&target) {
+            // That somebody may crash is no way on.
+            if !by.crash && !node.successors.contains(&target) {
                 node.successors.push(target);
             }
         }
@@ -169,7 +170,7 @@ impl Explorer<'_> {
         let mut steps = Vec::new();
         for member in (0..acts.len()).filter(|member| !acts[*member]) {
             self.system.steps_of(&config, member, &mut steps);
-            if !steps.is_empty() {
+            if steps.iter().any(|(_, actor)| !actor.crash) {
                 let enough = self.system.suffices(&config, member);
                 self.todo.push((component[0], if enough { LookedAt::One(member) } else { LookedAt::All }));
                 return;
@@ -189,6 +190,9 @@ impl Explorer<'_> {
             }
             for &members in &self.nodes[number as usize].looked_at {
                 follow_all(self.system, &config, members, &mut |_, actor| {
+                    if actor.crash {
+                        return;
+                    }
                     acts[actor.member] = true;
                     actor.partner.into_iter().for_each(|partner| acts[partner] = true);
                     actor.freed.into_iter().for_each(|channel| emptied[channel] = true);

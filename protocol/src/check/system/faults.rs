@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Actor, System};
 use crate::global::MessageId;
-use crate::local::ActKind;
+use crate::local::{ActKind, Move};
 
 /// Something that must not be reachable. Members, not roles, are named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,14 +84,15 @@ impl Faults {
 fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
     let moves = &system.state(config, member).moves;
     let first = moves.first()?;
-    if moves.iter().any(|step| step.act.kind != ActKind::Receive) {
+    if moves.iter().any(|step| !matches!(step.act.kind, ActKind::Receive | ActKind::Detect | ActKind::Crash)) {
         return None;
     }
     let from = system.place(first.act.peer);
     let message = system.slot(config, system.channel(from, member)?)?;
     // Where several peers may come first, only messages from all of them leave no way on.
     let comes = |peer| system.channel(peer, member).and_then(|channel| system.slot(config, channel)).is_some();
-    if moves.iter().any(|step| system.can(config, member, step) || !comes(system.place(step.act.peer))) {
+    let mut waits = moves.iter().filter(|step| step.act.kind != ActKind::Crash);
+    if waits.any(|step| system.can(config, member, step) || !comes(system.place(step.act.peer))) {
         return None;
     }
     Some(Fault::Stuck { member, state: config[member], from, message })
@@ -99,13 +100,17 @@ fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
 
 /// Those of whom one must act before `member` can; `None` if it need not wait for anybody.
 fn waits_for(system: &System<'_>, config: &[u32], member: usize) -> Option<Vec<usize>> {
-    let moves = &system.state(config, member).moves;
+    let moves: Vec<&Move> =
+        system.state(config, member).moves.iter().filter(|step| step.act.kind != ActKind::Crash).collect();
     if moves.is_empty() {
         return None;
     }
     let peer = |place: crate::global::Role| system.place(place);
     let all = |kinds: &[ActKind]| moves.iter().all(|step| kinds.contains(&step.act.kind));
-    if all(&[ActKind::Receive]) {
+    if moves.iter().any(|step| step.act.kind == ActKind::Detect && system.can(config, member, step)) {
+        return None;
+    }
+    if all(&[ActKind::Receive, ActKind::Detect]) {
         let mut peers: Vec<usize> = moves.iter().map(|step| peer(step.act.peer)).collect();
         peers.sort_unstable();
         peers.dedup();

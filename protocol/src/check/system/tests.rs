@@ -55,22 +55,13 @@ fn outcome(system: &System<'_>, explored: &Explored) -> Outcome {
 fn compare(text: &str) {
     let program = crate::load("p.scr", &[], &mut |_| Some(text.to_owned())).unwrap_or_else(|report| panic!("{report}"));
     let Ok(global) = inline(&program, ProtocolId { module: 0, index: 0 }, &mut CallBudget::default()) else { return };
-    let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role))).collect();
-    if locals.iter().flat_map(|local| &local.states).any(mixed) {
-        return;
-    }
+    let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role)).unwrap()).collect();
     for system in components(&global, &locals) {
         let fewer = outcome(&system, &explore(&system, 100_000));
         let all = system.with_all_orders();
         let all = outcome(&all, &explore(&all, 100_000));
         assert_eq!(fewer, all, "{text}");
     }
-}
-
-/// Whether a state both sends and receives: refused before anything is explored.
-fn mixed(state: &crate::local::LocalState) -> bool {
-    let outputs = state.moves.iter().filter(|step| step.act.kind.is_output()).count();
-    outputs > 0 && outputs < state.moves.len()
 }
 
 fn protocol() -> impl Strategy<Value = String> {
@@ -83,8 +74,9 @@ fn protocol() -> impl Strategy<Value = String> {
         let role = prop::sample::select(vec!["A", "B", "C"]);
         let (one, two) = (block(inner.clone().boxed()), block(inner.clone().boxed()));
         prop_oneof![
-            2 => inner.clone(),
-            2 => (role, one, two).prop_map(|(at, one, two)| format!("choice at {at} {{ {one} }} or {{ {two} }}")),
+            3 => inner.clone(),
+            2 => (one.clone(), two.clone()).prop_map(|(one, two)| format!("par {{ {one} }} and {{ {two} }}")),
+            3 => (role, one, two).prop_map(|(at, one, two)| format!("choice at {at} {{ {one} }} or {{ {two} }}")),
             1 => block(inner.boxed()).prop_map(|body| format!("rec X {{ {body} }}")),
         ]
     });
@@ -123,7 +115,7 @@ fn the_bound_is_met_and_said() {
     let program = crate::load("p.scr", &[], &mut |_| Some(text.to_owned())).unwrap_or_else(|report| panic!("{report}"));
     let global = inline(&program, ProtocolId { module: 0, index: 0 }, &mut CallBudget::default())
         .unwrap_or_else(|finding| panic!("{finding:?}"));
-    let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role))).collect();
+    let locals: Vec<Local> = global.role_ids().map(|role| project(&Presence::of(&global, role)).unwrap()).collect();
     let systems = components(&global, &locals);
     assert!(explore(&systems[0], 0).bounded);
     assert!(!explore(&systems[0], 100).bounded);

@@ -2,6 +2,7 @@
 
 use rekindle_protocol::CheckOptions;
 use rekindle_protocol::code::Code;
+use rekindle_protocol::explain::page;
 
 use super::load;
 
@@ -61,4 +62,13 @@ fn the_page_lists_every_code() {
     for code in Code::ALL {
         assert!(page.contains(&format!("| {} | `{}` |", code.as_str(), code.kind())), "{}", code.as_str());
     }
+}
+
+#[test]
+fn the_page_of_explanations_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+    if std::env::var_os("REKINDLE_UPDATE_GOLDENS").is_some() {
+        std::fs::write(path, page()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page());
 }

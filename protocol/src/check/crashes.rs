@@ -1,0 +1,165 @@
+//! Crashes for good, in protocols that have `reliable` roles or `crash` branches: who may crash is handled by whoever
+//! waits for it.
+//!
+//! After Barwell, Hou, Yoshida, Zhou: *Designing Asynchronous Multiparty Protocols with Crash-Stop Failures* (ECOOP 2023).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::Code;
+use crate::diagnostics::Diagnostic;
+use crate::global::flow::Flow;
+use crate::global::inline::CRASH;
+use crate::global::{Global, NodeId, NodeKind, Role};
+use crate::program::Program;
+
+/// Whose crash is handled by whom.
+type Handled = BTreeSet<(Role, Role)>;
+
+/// Reports `crash` branches that make no sense, messages whose sender may crash unhandled, and roles that act after they
+/// have crashed.
+pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
+    if !global.handles_crashes() {
+        return Vec::new();
+    }
+    let mut checker = Checker { program, global, crashes: Vec::new(), findings: Vec::new() };
+    checker.sequence(&global.root, &Handled::new());
+    checker.after_crashes();
+    checker.findings
+}
+
+struct Checker<'a> {
+    program: &'a Program,
+    global: &'a Global,
+    /// Where crashes are handled.
+    crashes: Vec<NodeId>,
+    findings: Vec<Diagnostic>,
+}
+
+impl<'a> Checker<'a> {
+    fn text(&self, role: Role) -> &'a str {
+        self.program.role_text(self.global, role)
+    }
+
+    /// `handled` holds for the first message of the sequence.
+    fn sequence(&mut self, nodes: &[NodeId], handled: &Handled) {
+        let global = self.global;
+        let none = Handled::new();
+        // One message to several receivers is handled as one.
+        let mut beginning = true;
+        let mut sender = None;
+        let mut receivers = BTreeSet::new();
+        for &node in nodes {
+            let handled = if beginning { handled } else { &none };
+            match &global.node(node).kind {
+                NodeKind::Message { from, to, crash, .. } => {
+                    beginning &= sender.is_none_or(|sender| sender == *from) && receivers.insert(*to);
+                    sender = Some(*from);
+                    self.message(node, (*from, *to), *crash, if beginning { handled } else { &none });
+                }
+                NodeKind::Choice { at, blocks } => {
+                    self.choice(node, *at, blocks, handled);
+                    beginning = false;
+                }
+                NodeKind::Par { blocks } => {
+                    blocks.iter().for_each(|block| self.sequence(block, &none));
+                    beginning = false;
+                }
+                NodeKind::Rec { body } => {
+                    self.sequence(body, &none);
+                    beginning = false;
+                }
+                _ => beginning = false,
+            }
+        }
+    }
+
+    fn choice(&mut self, node: NodeId, at: Role, blocks: &[Vec<NodeId>], around: &Handled) {
+        let handles = |block: &Vec<NodeId>| -> Vec<Role> {
+            let leading = block.iter().map_while(|node| match self.global.node(*node).kind {
+                NodeKind::Message { to, crash: true, .. } => Some(to),
+                _ => None,
+            });
+            leading.collect()
+        };
+        let crashes: Vec<Vec<Role>> = blocks.iter().map(handles).collect();
+        if crashes.iter().all(|by| !by.is_empty()) {
+            let message = format!("every branch handles the crash of `{}`", self.text(at));
+            let finding = Diagnostic::new(Code::CrashBranch, self.global.node(node).span, message);
+            self.findings.push(finding.hint(format!("say in another branch what `{}` sends", self.text(at))));
+        }
+        let mut handled = around.clone();
+        handled.extend(crashes.iter().flatten().map(|by| (at, *by)));
+        for block in blocks {
+            self.sequence(block, &handled);
+        }
+    }
+
+    fn message(&mut self, node: NodeId, (from, to): (Role, Role), crash: bool, handled: &Handled) {
+        let span = self.global.node(node).span;
+        let (sender, receiver) = (self.text(from), self.text(to));
+        let reliable = self.global.reliable[usize::from(from)];
+        let finding = if crash {
+            self.crashes.push(node);
+            reliable.then(|| {
+                Diagnostic::new(Code::CrashBranch, span, format!("`{sender}` is reliable: it never crashes"))
+                    .hint(format!("leave the branch out, or leave `reliable` out before `role {sender}`"))
+            })
+        } else if self.is_named_crash(node) {
+            let message = "`crash` handles no crash here".to_owned();
+            let hint = "put it first into a branch of a choice at the role that crashes, without payload";
+            Some(Diagnostic::new(Code::CrashBranch, span, message).hint(hint))
+        } else if !reliable && !handled.contains(&(from, to)) {
+            let message = format!("`{receiver}` waits here, and `{sender}` may have crashed");
+            let hint = format!(
+                "make it a branch of `choice at {sender}` with another one that begins with `crash() from {sender} to {receiver};`, or declare `reliable role {sender}`"
+            );
+            Some(Diagnostic::new(Code::CrashUnhandled, span, message).hint(hint))
+        } else {
+            None
+        };
+        self.findings.extend(finding);
+    }
+
+    fn is_named_crash(&self, node: NodeId) -> bool {
+        let NodeKind::Message { message, .. } = self.global.node(node).kind else { return false };
+        self.global.messages.label(message).is_some_and(|label| self.program.names.text(label) == CRASH)
+    }
+
+    /// Who has crashed sends and receives nothing.
+    fn after_crashes(&mut self) {
+        let flow = Flow::of(self.global);
+        let mut targets: BTreeMap<NodeId, u32> = BTreeMap::new();
+        for &(target, by) in flow.steps.iter().flatten() {
+            if let Some(node) = by {
+                targets.insert(node, target);
+            }
+        }
+        let mut reported = BTreeSet::new();
+        for &crash in &self.crashes {
+            let NodeKind::Message { from: dead, .. } = self.global.node(crash).kind else { continue };
+            let mut seen: BTreeSet<u32> = targets.get(&crash).copied().into_iter().collect();
+            let mut todo: Vec<u32> = seen.iter().copied().collect();
+            while let Some(point) = todo.pop() {
+                for &(target, by) in &flow.steps[point as usize] {
+                    let acts = by.filter(|node| self.global.takes_part(dead, *node) && !self.is_crash_of(dead, *node));
+                    if let Some(node) = acts {
+                        reported.insert((node, dead));
+                    } else if seen.insert(target) {
+                        todo.push(target);
+                    }
+                }
+            }
+        }
+        for (node, dead) in reported {
+            let dead = self.text(dead);
+            let message = format!("`{dead}` may have crashed before this");
+            let finding = Diagnostic::new(Code::CrashedActs, self.global.node(node).span, message)
+                .label(format!("comes after a branch that handles the crash of `{dead}`"));
+            self.findings.push(finding.hint(format!("let the others go on without `{dead}` in that branch")));
+        }
+    }
+
+    fn is_crash_of(&self, dead: Role, node: NodeId) -> bool {
+        matches!(self.global.node(node).kind, NodeKind::Message { from, crash: true, .. } if from == dead)
+    }
+}

@@ -1,0 +1,22 @@
+//! Roles that may crash for good: machines that may stop at any point.
+
+use crate::global::Role;
+use crate::local::{Act, ActKind, Local, LocalState, Move};
+
+/// The machine of a role that may crash wherever it has something left to do. Its last state is that of the dead.
+pub(in crate::check) fn with_crashes(role: Role, machine: &Local) -> Local {
+    let mut machine = machine.clone();
+    let dead = u32::try_from(machine.states.len()).unwrap_or(u32::MAX);
+    let act = Act { kind: ActKind::Crash, peer: role, message: crate::global::MessageId::NONE };
+    for state in machine.states.iter_mut().filter(|state| !state.moves.is_empty()) {
+        state.moves.push(Move { act, to: dead });
+    }
+    machine.states.push(LocalState::default());
+    machine
+}
+
+/// The state of the dead, if the machine has one.
+pub(super) fn dead(machine: &Local) -> Option<u32> {
+    let crash = machine.states.iter().flat_map(|state| &state.moves).find(|step| step.act.kind == ActKind::Crash);
+    crash.map(|step| step.to)
+}
