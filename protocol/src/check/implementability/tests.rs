@@ -193,3 +193,49 @@ fn a_choice_whose_messages_do_not_differ_has_no_answer() {
         choice at A { x() from A to B; m() from A to B; } or { x() from A to B; n() from A to B; } }";
     assert_eq!(answer(text), None);
 }
+
+/// Choices in which everybody may be told, loops, and messages between any two.
+fn richer() -> impl Strategy<Value = String> {
+    let pair = || prop::sample::select(vec![("A", "B"), ("B", "A"), ("A", "C"), ("C", "A"), ("B", "C"), ("C", "B")]);
+    let message = (prop::sample::select(vec!["m", "n"]), pair())
+        .prop_map(|(label, (from, to))| format!("{label}() from {from} to {to};"));
+    let sequence = prop::collection::vec(message, 0..3).prop_map(|messages| messages.join(" "));
+    sequence.prop_recursive(3, 16, 3, move |inner| {
+        let told = prop::collection::vec((any::<bool>(), any::<bool>()), 4);
+        let again = prop::sample::select(vec!["", "", "continue X;"]);
+        (inner.clone(), 0usize..3, told, inner.clone(), again, inner, any::<bool>()).prop_map(
+            |(before, at, told, one, again, two, looped)| {
+                let roles = ["A", "B", "C"];
+                let (at, left, right) = (roles[at], roles[(at + 1) % 3], roles[(at + 2) % 3]);
+                let tell = |index: usize, branch: usize| {
+                    [left, right].into_iter().enumerate().fold(String::new(), |text, (place, to)| {
+                        let (told, own) = told[index + place];
+                        let label = if own { ["x", "y"][branch] } else { "z" };
+                        if told { format!("{text} {label}() from {at} to {to};") } else { text }
+                    })
+                };
+                let again = if looped { again } else { "" };
+                let choice = format!(
+                    "choice at {at} {{ {} {one} {again} }} or {{ {} {two} }}",
+                    tell(0, 0),
+                    tell(2, 1)
+                );
+                if looped { format!("{before} rec X {{ {choice} }}") } else { format!("{before} {choice}") }
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_projection_accepts_can_be_implemented(body in richer()) {
+        let text = format!("global protocol P(role A, role B, role C) {{ s() from A to B; s() from B to C; {body} }}");
+        let program = program(&text);
+        let options = crate::CheckOptions { fair: true, complete: false };
+        if let [crate::check::Accepted { method: crate::check::Method::Projection, .. }] = program.verdict(options).accepted.as_slice() {
+            prop_assert_ne!(answer(&text), Some(false), "{}", text);
+        }
+    }
+}

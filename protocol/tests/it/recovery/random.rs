@@ -80,15 +80,40 @@ pub(crate) fn protocol(rng: &mut Rng, shape: Shape) -> Image {
     let mut text = Text { interactions: Vec::new(), number: 0, shape };
     let mut roles: Vec<usize> = (0..shape.roles).collect();
     rng.shuffle(&mut roles);
-    // Now and then two conversations that have nothing to do with each other.
+    // Now and then two conversations that have nothing to do with each other, or a role that is in both.
     let split = if shape.roles >= 4 && rng.chance(15) { 2 } else { 0 };
-    let (first, second) = roles.split_at(split);
+    let shared = if shape.roles >= 3 && split == 0 && rng.chance(15) { 1 } else { 0 };
+    let (first, second) = if shared == 1 { (&roles[..2], &roles[1..]) } else { roles.split_at(split) };
     let starts = [first, second].map(|group| text.body(rng, group, shape.size, &[]));
     let machines = (0..shape.roles)
-        .map(|role| text.project(role, if first.contains(&role) { starts[0] } else { starts[1] }))
+        .map(|role| match (first.contains(&role), second.contains(&role)) {
+            (true, true) => interleaved(&text.project(role, starts[0]), &text.project(role, starts[1])),
+            (true, false) => text.project(role, starts[0]),
+            _ => text.project(role, starts[1]),
+        })
         .collect();
     let names = (0..shape.roles).map(|role| char::from(b'A' + u8::try_from(role).expect("few roles")).to_string());
     Image { name: "Random".to_owned(), roles: names.collect(), machines }
+}
+
+/// The machine of a role that takes part in two conversations at once, as in the parts of a `par`.
+fn interleaved(left: &Machine, right: &Machine) -> Machine {
+    let width = right.states.len();
+    let state = |at: usize, other: usize| StateId(u32::try_from(at * width + other).expect("few states"));
+    let mut states = Vec::new();
+    for (at, one) in left.states.iter().enumerate() {
+        for (other, two) in right.states.iter().enumerate() {
+            let on_the_left = one.edges.iter().map(|edge| (edge, state(edge.to.index(), other)));
+            let on_the_right = two.edges.iter().map(|edge| (edge, state(at, edge.to.index())));
+            let edges = on_the_left.chain(on_the_right).map(|(edge, to)| Edge { action: edge.action.clone(), to });
+            let names: BTreeSet<&str> = [&one.name, &two.name].into_iter().flat_map(|name| name.split('|')).collect();
+            let mut numbers: Vec<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
+            numbers.sort_unstable();
+            let name = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join("|");
+            states.push(State { name: if name.is_empty() { "end".to_owned() } else { name }, edges: edges.collect() });
+        }
+    }
+    Machine { initial: state(left.initial.index(), right.initial.index()), states }
 }
 
 struct Text {
