@@ -3,7 +3,8 @@
 //! Invariants
 //! * `machines` is parallel to `roles`; a [`RoleId`] indexes both;
 //! * every `to` and `initial` is an index into `states`;
-//! * a state's edges all send or all receive, and no two have the same peer and label;
+//! * no two edges of a state have the same direction, peer and label; only in parts of a `par` do some send and some
+//!   receive;
 //! * a state without edges is final.
 
 use std::fmt;

@@ -76,10 +76,7 @@ fn check_state(image: &Image, role: RoleId, machine: &Machine, state: &State) ->
         if edge.action.peer == role || edge.action.peer.index() >= image.roles.len() {
             return wrong("has an event with no other role");
         }
-        if edge.action.direction != state.edges[0].action.direction {
-            return wrong("both sends and receives");
-        }
-        if !events.insert((edge.action.peer, &edge.action.label)) {
+        if !events.insert((edge.action.direction, edge.action.peer, &edge.action.label)) {
             return wrong("has the same event twice");
         }
     }

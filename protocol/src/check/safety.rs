@@ -211,8 +211,7 @@ impl Reporter<'_> {
     pub(super) fn trap(&mut self, system: &System<'_>, trap: &Trap) {
         let config = &trap.sample;
         for member in (0..system.members().len()).filter(|member| !trap.acts[*member]) {
-            let empty = incoming(system, member).all(|channel| system.slot(config, channel).is_none());
-            if !empty || may_end(system, config, member) {
+            if !hears_nothing(system, config, member) || may_end(system, config, member) {
                 continue;
             }
             let place = self.place(system, member, config[member]);
@@ -245,10 +244,10 @@ fn may_end(system: &System<'_>, config: &[u32], member: usize) -> bool {
     let moves = &system.state(config, member).moves;
     let waits_to_be_asked =
         config[member] == system.machine(member).initial && moves.iter().all(|step| step.act.kind == ActKind::Accept);
-    let empty = incoming(system, member).all(|channel| system.slot(config, channel).is_none());
-    empty && (moves.is_empty() || waits_to_be_asked)
+    hears_nothing(system, config, member) && (moves.is_empty() || waits_to_be_asked)
 }
 
-fn incoming<'a>(system: &'a System<'_>, member: usize) -> impl Iterator<Item = usize> + 'a {
-    system.channels().iter().enumerate().filter(move |(_, (_, to))| *to == member).map(|(channel, _)| channel)
+/// Whether no message is under way to a member.
+fn hears_nothing(system: &System<'_>, config: &[u32], member: usize) -> bool {
+    system.incoming(member).iter().all(|channel| system.slot(config, *channel).is_none())
 }

@@ -21,6 +21,8 @@ pub(super) struct System<'a> {
     /// Place of each role among the members.
     places: Vec<usize>,
     channels: Vec<(usize, usize)>,
+    /// Per member, the channels to it.
+    incoming: Vec<Vec<usize>>,
     /// Channel from member to member, at `from * members + to`; `usize::MAX` where there is none.
     channel_index: Vec<usize>,
     /// Connections are explicit: configurations hold them.
@@ -63,6 +65,7 @@ impl<'a> System<'a> {
             in_loops: machines.iter().map(|machine| scc::in_loops(machine)).collect(),
             loop_heads: machines.iter().map(|machine| scc::loop_heads(machine)).collect(),
             channel_index: vec![usize::MAX; members.len() * members.len()],
+            incoming: vec![Vec::new(); members.len()],
             machines,
             members,
             places,
@@ -90,6 +93,7 @@ impl<'a> System<'a> {
                 let index = &mut self.channel_index[channel.0 * self.members.len() + channel.1];
                 if *index == usize::MAX {
                     *index = self.channels.len();
+                    self.incoming[channel.1].push(self.channels.len());
                     self.channels.push(channel);
                 }
             }
@@ -104,6 +108,7 @@ impl<'a> System<'a> {
             members: self.members.clone(),
             places: self.places.clone(),
             channels: self.channels.clone(),
+            incoming: self.incoming.clone(),
             channel_index: self.channel_index.clone(),
             connections: self.connections,
             all_orders: true,
@@ -141,6 +146,11 @@ impl<'a> System<'a> {
         &self.channels
     }
 
+    /// The channels to a member.
+    pub(super) fn incoming(&self, member: usize) -> &[usize] {
+        &self.incoming[member]
+    }
+
     /// What a channel holds.
     pub(super) fn slot(&self, config: &[u32], channel: usize) -> Option<MessageId> {
         MessageId::from_slot(config[self.members.len() + channel])
@@ -156,6 +166,11 @@ impl<'a> System<'a> {
 
     fn connection(&self, from: usize, to: usize) -> usize {
         self.members.len() + self.channels.len() + from * self.members.len() + to
+    }
+
+    /// Whether connections are explicit.
+    pub(super) fn has_connections(&self) -> bool {
+        self.connections
     }
 
     pub(super) fn connected(&self, config: &[u32], from: usize, to: usize) -> bool {
@@ -244,8 +259,7 @@ impl<'a> System<'a> {
             ActKind::Detect => {}
             ActKind::Crash => {
                 actor.crash = true;
-                let lost = self.channels.iter().enumerate().filter(|(_, (_, to))| *to == member);
-                lost.for_each(|(channel, _)| next[slots + channel] = 0);
+                self.incoming[member].iter().for_each(|channel| next[slots + channel] = 0);
             }
             ActKind::Receive => {
                 if let Some(channel) = self.channel(peer, member) {

@@ -42,10 +42,11 @@ impl Faults {
         if let Some(fault) = stuck(system, config, member) {
             self.note(fault);
         }
-        for from in 0..system.members().len() {
-            let held = system.channel(from, member).and_then(|channel| system.slot(config, channel));
-            let Some(message) = held else { continue };
-            let done = system.state(config, member).moves.is_empty();
+        let done = system.state(config, member).moves.is_empty();
+        let channels = if done || system.has_connections() { system.incoming(member) } else { &[] };
+        for &channel in channels {
+            let Some(message) = system.slot(config, channel) else { continue };
+            let (from, _) = system.channels()[channel];
             if done || !system.connected(config, member, from) {
                 self.note(Fault::Orphan { member, from, message });
             }
