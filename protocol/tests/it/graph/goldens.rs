@@ -44,6 +44,15 @@ fn every_golden_holds() {
     }
 }
 
+/// The picture that the example shows.
+#[test]
+fn the_crawler_is_drawn_as_it_is() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/crawler");
+    let text = std::fs::read_to_string(folder.join("crawler.scr")).unwrap();
+    let program = rekindle_protocol::load("crawler.scr", &[], &mut |_| Some(text.clone()));
+    compare(&folder.join("crawler.svg"), &program.unwrap().graph(None).unwrap().to_svg());
+}
+
 #[test]
 fn an_auxiliary_protocol_is_drawn_when_it_is_named() {
     let program = program("every_construct");
