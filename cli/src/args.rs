@@ -29,7 +29,7 @@ pub(crate) struct Global {
         default_value = "127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103"
     )]
     pub(crate) endpoints: Vec<String>,
-    /// Format of what is printed
+    /// Format of what is printed; `svg` by `protocol graph` only, `dot` by `protocol project` too
     #[arg(short, long, global = true, env = "REKINDLE_OUTPUT", value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
     /// How long to try to reach the cluster and get an answer
@@ -50,6 +50,22 @@ pub(crate) enum Format {
     Text,
     /// For programs.
     Json,
+    /// A picture.
+    Svg,
+    /// For Graphviz.
+    Dot,
+}
+
+impl Format {
+    /// As it is written after `-o`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Json => "json",
+            Format::Svg => "svg",
+            Format::Dot => "dot",
+        }
+    }
 }
 
 /// When to use colour.
@@ -94,6 +110,17 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// In which formats the command can print.
+    pub(crate) fn formats(&self) -> &'static [Format] {
+        match self {
+            Command::Protocol(Protocol::Graph(_)) => &[Format::Text, Format::Json, Format::Svg, Format::Dot],
+            Command::Protocol(Protocol::Project(_)) => &[Format::Text, Format::Json, Format::Dot],
+            _ => &[Format::Text, Format::Json],
+        }
+    }
 }
 
 /// `run`
@@ -223,7 +250,9 @@ pub(crate) enum Cluster {
 pub(crate) enum Protocol {
     /// Check protocol files and say all that is wrong with them
     Check(ProtocolCheck),
-    /// Print the machine of a role
+    /// Draw a protocol, valid or not: a sequence chart (-o svg), a digraph (-o dot), a listing (-o text), a tree (-o json)
+    Graph(ProtocolFile),
+    /// Print the machine of a role, with -o dot for Graphviz
     Project(ProtocolProject),
     /// Print the recovery table: what a crash can cost, for each role and state
     Table(ProtocolTable),
@@ -291,9 +320,6 @@ pub(crate) struct ProtocolProject {
     /// Which role; without it all of them, in JSON as one object with a key for each
     #[arg(long)]
     pub(crate) role: Option<String>,
-    /// Print Graphviz source
-    #[arg(long)]
-    pub(crate) dot: bool,
 }
 
 /// `protocol table`

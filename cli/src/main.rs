@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, Global};
+use crate::args::{Cli, Command, Format, Global};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -44,6 +44,7 @@ fn start_log(global: &Global) -> anyhow::Result<()> {
 
 fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
+    refuse_other_formats(global.output, &command)?;
     match command {
         Command::Run(run) => commands::run::run(run, &global, output),
         Command::Node(node) => commands::node::run(node),
@@ -58,4 +59,17 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Not every command has something to draw.
+fn refuse_other_formats(wanted: Format, command: &Command) -> anyhow::Result<()> {
+    let formats = command.formats();
+    if formats.contains(&wanted) {
+        return Ok(());
+    }
+    let names: Vec<String> = formats.iter().map(|format| format!("`{}`", format.name())).collect();
+    let (wanted, names) = (wanted.name(), names.join(", "));
+    Err(exit::usage(format!(
+        "-o {wanted}: this command does not print `{wanted}`\nhint: its formats are {names}; `protocol graph` has all"
+    )))
 }

@@ -65,6 +65,11 @@ impl Output {
         }
     }
 
+    /// The format that was asked for; one that the command has.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// Whether people are to read it.
     pub(crate) fn is_text(&self) -> bool {
         self.format == Format::Text

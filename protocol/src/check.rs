@@ -114,6 +114,12 @@ impl Program {
             .map_err(|findings| self.report(findings))
     }
 
+    /// What is wrong with one protocol.
+    pub(crate) fn findings(&self, id: ProtocolId, options: CheckOptions) -> Report {
+        let checked = self.checked(id, &Participation::of(self), &mut CallBudget::default(), options);
+        checked.err().map(|findings| self.report(findings)).unwrap_or_default()
+    }
+
     fn checked(
         &self,
         id: ProtocolId,

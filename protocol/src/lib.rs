@@ -4,6 +4,7 @@
 //!
 //! * [`program`]: a source with its imports, parsed and resolved; the way in.
 //! * [`diagnostics`], [`code`]: what the front end has to say, and under which rule.
+//! * [`graph`]: a protocol as a picture.
 //! * [`image`]: a compiled protocol, one communicating machine per role.
 //! * [`history`]: what a role has done so far, as a path of its machine.
 //! * [`recovery`]: recovery modes, failures, the recovery line and the recovery table.
@@ -15,6 +16,7 @@ pub mod corpus;
 pub mod diagnostics;
 pub mod explain;
 mod global;
+pub mod graph;
 pub mod history;
 pub mod image;
 mod local;

@@ -8,6 +8,7 @@ use crate::check::Valid;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report, listed};
 use crate::global::{Global, MessageId, Role};
+use crate::graph::quoted;
 use crate::local::determinise::determinise;
 use crate::local::minimise::minimise;
 use crate::local::{Act, ActKind, Local};
@@ -99,15 +100,15 @@ impl Projection {
 
     /// A Graphviz digraph.
     pub fn to_dot(&self) -> String {
-        let mut out =
-            format!("digraph \"{}@{}\" {{\n  rankdir=LR;\n  start [shape=point];\n", self.protocol, self.role);
+        let name = quoted(&format!("{}@{}", self.protocol, self.role));
+        let mut out = format!("digraph {name} {{\n  rankdir=LR;\n  start [shape=point];\n");
         for (state, name) in (0u32..).zip(&self.states) {
             let shape = if name == "end" { "doublecircle" } else { "circle" };
-            let _ = writeln!(out, "  {state} [shape={shape}, label=\"{name}\"];");
+            let _ = writeln!(out, "  {state} [shape={shape}, label={}];", quoted(name));
         }
         let _ = writeln!(out, "  start -> {};", self.initial);
         for (from, event, to) in &self.edges {
-            let _ = writeln!(out, "  {from} -> {to} [label=\"{event}\"];");
+            let _ = writeln!(out, "  {from} -> {to} [label={}];", quoted(event));
         }
         out.push_str("}\n");
         out

@@ -13,6 +13,7 @@ const HEAD: &str = "# The command line
 
 Data goes to standard output, talk and logs to standard error. With `-o json` each command prints one JSON object on one
 line; `protocol check` prints one for each file, and `session watch` one for each event before the one that it ends with.
+`-o svg` and `-o dot` are for `protocol graph`, `-o dot` for `protocol project` too; elsewhere they are wrong usage.
 
 | exit status | means |
 |---|---|
@@ -124,5 +125,12 @@ fn peers_are_id_and_endpoint() {
     assert_eq!(peer("2=node-2:7101"), Ok((2, "node-2:7101".to_owned())));
     for bad in ["2", "x=a:1", "2=a", "2=:1", "2=a:99999"] {
         assert!(peer(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn formats_are_called_as_they_are_written() {
+    for format in Format::value_variants() {
+        assert_eq!(Format::from_str(format.name(), false), Ok(*format));
     }
 }

@@ -1,6 +1,7 @@
 //! `rekindle protocol …`
 
 mod check;
+mod graph;
 mod plan;
 mod project;
 mod table;
@@ -19,6 +20,7 @@ use crate::start::registration;
 pub(crate) fn run(protocol: Protocol, global: &Global, output: &Output) -> Result<ExitCode> {
     match protocol {
         Protocol::Check(check) => return check::run(&check, output),
+        Protocol::Graph(source) => graph::run(&source, output)?,
         Protocol::Project(project) => project::run(&project, output)?,
         Protocol::Table(table) => table::run(&table, output)?,
         Protocol::Plan { file } => plan::run(&file, output)?,

@@ -5,5 +5,6 @@
 mod arrows;
 mod bad_input;
 mod double_fault;
+mod graph;
 mod run;
 mod support;

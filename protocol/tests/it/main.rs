@@ -1,4 +1,5 @@
 //! Integration tests of the protocol crate.
 
 mod frontend;
+mod graph;
 mod recovery;
