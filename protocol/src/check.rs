@@ -134,8 +134,7 @@ impl Program {
     }
 
     fn check_global(&self, global: &Global, options: CheckOptions) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
-        let stages =
-            [enabling::check, consistency::check, connections::check, crashes::check, par::check];
+        let stages = [enabling::check, consistency::check, connections::check, crashes::check, par::check];
         for stage in stages {
             none(stage(self, global))?;
         }

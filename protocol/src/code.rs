@@ -197,11 +197,7 @@ impl Code {
     pub(crate) fn is_of_safety(self) -> bool {
         matches!(
             self,
-            Code::StuckMessage
-                | Code::Deadlock
-                | Code::OrphanMessage
-                | Code::UnfinishedRole
-                | Code::NotProved
+            Code::StuckMessage | Code::Deadlock | Code::OrphanMessage | Code::UnfinishedRole | Code::NotProved
         )
     }
 

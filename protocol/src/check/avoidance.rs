@@ -77,9 +77,7 @@ impl Graph<'_> {
         for (from, steps) in (0u32..).zip(&self.flow.steps) {
             for (to, by) in steps {
                 before[*to as usize].push(from);
-                if self.takes_part(role, *by)
-                    && !std::mem::replace(&mut later[from as usize], true)
-                {
+                if self.takes_part(role, *by) && !std::mem::replace(&mut later[from as usize], true) {
                     todo.push(from);
                 }
             }

@@ -61,7 +61,9 @@ impl<'a> Checker<'a> {
                     beginning = false;
                 }
                 NodeKind::Par { blocks } => {
-                    blocks.iter().for_each(|block| self.sequence(block, &none));
+                    for block in blocks {
+                        self.sequence(block, &none);
+                    }
                     beginning = false;
                 }
                 NodeKind::Rec { body } => {
@@ -74,14 +76,14 @@ impl<'a> Checker<'a> {
     }
 
     fn choice(&mut self, node: NodeId, at: Role, blocks: &[Vec<NodeId>], around: &Handled) {
-        let handles = |block: &Vec<NodeId>| -> Vec<Role> {
+        let told = |block: &Vec<NodeId>| -> Vec<Role> {
             let leading = block.iter().map_while(|node| match self.global.node(*node).kind {
                 NodeKind::Message { to, crash: true, .. } => Some(to),
                 _ => None,
             });
             leading.collect()
         };
-        let crashes: Vec<Vec<Role>> = blocks.iter().map(handles).collect();
+        let crashes: Vec<Vec<Role>> = blocks.iter().map(told).collect();
         if crashes.iter().all(|by| !by.is_empty()) {
             let message = format!("every branch handles the crash of `{}`", self.text(at));
             let finding = Diagnostic::new(Code::CrashBranch, self.global.node(node).span, message);

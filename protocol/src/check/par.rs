@@ -77,7 +77,8 @@ impl Checker<'_> {
             for (span, (from, to, label)) in twice {
                 let text = |role| self.program.role_text(self.global, role);
                 let label = label.map_or("", |label| self.program.names.text(label));
-                let message = format!("`{label}` from `{}` to `{}` stands in two parts of a `par`", text(from), text(to));
+                let message =
+                    format!("`{label}` from `{}` to `{}` stands in two parts of a `par`", text(from), text(to));
                 let finding = Diagnostic::new(Code::AmbiguousPar, span, message)
                     .label(format!("`{}` could not tell to which part it belongs", text(to)));
                 self.findings.push(finding.hint("give one of the messages another label"));

@@ -22,11 +22,10 @@ use crate::program::Program;
 pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
     let crashing: Vec<Local>;
     let locals = if global.handles_crashes() {
-        let with_crashes = |(role, local): (Role, &Local)| match global.reliable[usize::from(role)] {
-            true => local.clone(),
-            false => with_crashes(role, local),
+        let crashing_if = |(role, local): (Role, &Local)| {
+            if global.reliable[usize::from(role)] { local.clone() } else { with_crashes(role, local) }
         };
-        crashing = global.role_ids().zip(locals).map(with_crashes).collect();
+        crashing = global.role_ids().zip(locals).map(crashing_if).collect();
         &crashing
     } else {
         locals

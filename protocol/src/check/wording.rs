@@ -32,7 +32,8 @@ impl<'a> Wording<'a> {
         let mut said: Vec<(ActKind, Role, Vec<String>)> = Vec::new();
         for step in moves {
             let Act { kind, peer, message } = step.act;
-            let place = said.iter().position(|(known, from, _)| *known == kind && (kind == ActKind::Send || *from == peer));
+            let place =
+                said.iter().position(|(known, from, _)| *known == kind && (kind == ActKind::Send || *from == peer));
             let place = place.unwrap_or_else(|| {
                 said.push((kind, peer, Vec::new()));
                 said.len() - 1

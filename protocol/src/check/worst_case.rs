@@ -52,7 +52,9 @@ fn commit(machine: &Local) -> Option<Local> {
         .states
         .iter()
         // Of several parts of a `par` it is not the role that says which goes on first: that counts as fair.
-        .map(|state| state.moves.len() > 1 && !state.parallel && state.moves.iter().all(|step| step.act.kind.is_output()))
+        .map(|state| {
+            state.moves.len() > 1 && !state.parallel && state.moves.iter().all(|step| step.act.kind.is_output())
+        })
         .collect();
     if chooses.iter().all(|chooses| !chooses) {
         return Some(machine.clone());

@@ -261,7 +261,9 @@ impl Inliner<'_> {
             StatementKind::Choice { at, blocks } => {
                 let at = role(frame, *at);
                 let blocks = self.branches(frame, blocks, span)?;
-                blocks.iter().for_each(|block| self.mark_crash(at, block));
+                for block in &blocks {
+                    self.mark_crash(at, block);
+                }
                 if !blocks.is_empty() {
                     out.push(self.push(NodeKind::Choice { at, blocks }, span)?);
                 }

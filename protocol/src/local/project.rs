@@ -121,13 +121,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(presence: &'a Presence<'a>) -> Self {
-        Builder {
-            presence,
-            moves: Vec::new(),
-            silent: Vec::new(),
-            parallel: HashSet::new(),
-            entries: HashMap::new(),
-        }
+        Builder { presence, moves: Vec::new(), silent: Vec::new(), parallel: HashSet::new(), entries: HashMap::new() }
     }
 
     fn state(&mut self) -> u32 {
@@ -224,15 +218,10 @@ impl<'a> Builder<'a> {
                 for (step, number) in &part.states[places[index] as usize].moves {
                     let mut after = places.clone();
                     after[index] = step.to;
-                    let to = match known.get(&after) {
-                        Some(&to) => to,
-                        None => {
-                            let to = self.state();
-                            known.insert(after.clone(), to);
-                            todo.push(after);
-                            to
-                        }
-                    };
+                    let to = *known.entry(after).or_insert_with_key(|after| {
+                        todo.push(after.clone());
+                        self.state()
+                    });
                     self.moves[state as usize].push((Move { act: step.act, to }, *number));
                 }
             }

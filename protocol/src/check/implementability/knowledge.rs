@@ -132,8 +132,7 @@ pub(super) fn events<'a>(automaton: &'a Automaton, members: &'a [StateId]) -> im
 
 /// An event as the role sees it that takes part in it.
 pub(super) fn act(role: Role, event: &Event) -> Act {
-    let (kind, peer) =
-        if event.from == role { (ActKind::Send, event.to) } else { (ActKind::Receive, event.from) };
+    let (kind, peer) = if event.from == role { (ActKind::Send, event.to) } else { (ActKind::Receive, event.from) };
     Act { kind, peer, message: event.message }
 }
 
@@ -157,7 +156,9 @@ impl Closure {
         budget: &mut Budget,
     ) -> Result<Vec<StateId>, Spent> {
         let mut members = start.to_vec();
-        members.iter().for_each(|member| self.seen[*member as usize] = true);
+        for member in &members {
+            self.seen[*member as usize] = true;
+        }
         let mut next = 0;
         while let Some(&member) = members.get(next) {
             let events = &automaton.states[member as usize];
@@ -169,7 +170,9 @@ impl Closure {
             }
             next += 1;
         }
-        members.iter().for_each(|member| self.seen[*member as usize] = false);
+        for member in &members {
+            self.seen[*member as usize] = false;
+        }
         members.sort_unstable();
         Ok(members)
     }

@@ -29,7 +29,7 @@ pub(super) fn is_defined(
     while let Some(start) = todo.pop() {
         let members = closure.of(automaton, role, &start, budget)?;
         let turns: Vec<Turn<'_>> = members.iter().filter_map(|member| merger.turn(*member)).collect();
-        budget.spend(turns.iter().map(|turn| turn.len()).sum())?;
+        budget.spend(turns.iter().map(Vec::len).sum())?;
         if !fit(role, &turns) {
             return Ok(false);
         }

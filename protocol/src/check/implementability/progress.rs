@@ -12,12 +12,7 @@ use crate::program::Program;
 use super::knowledge::{Knowledge, Set, events};
 
 /// Reports such roles, each place once.
-pub(super) fn check(
-    program: &Program,
-    global: &Global,
-    automaton: &Automaton,
-    all: &[Knowledge],
-) -> Vec<Diagnostic> {
+pub(super) fn check(program: &Program, global: &Global, automaton: &Automaton, all: &[Knowledge]) -> Vec<Diagnostic> {
     let wording = Wording { program, global };
     let loops = Loops::of(automaton);
     let mut findings: Vec<Diagnostic> = Vec::new();
@@ -57,14 +52,18 @@ impl Loops {
         let all = components(count, |state| automaton.states[state].iter().map(|event| event.target));
         let mut component = vec![0; count];
         for (index, states) in all.iter().enumerate() {
-            states.iter().for_each(|state| component[*state as usize] = index);
+            for state in states {
+                component[*state as usize] = index;
+            }
         }
         let mut loops = Loops { of: vec![None; count], parts: Vec::new() };
         for (index, states) in all.into_iter().enumerate() {
             let stays = |target: u32| component[target as usize] == index;
             let goes_on = !automaton.states[states[0] as usize].is_empty();
             if goes_on && events(automaton, &states).all(|event| stays(event.target)) {
-                states.iter().for_each(|state| loops.of[*state as usize] = Some(loops.parts.len()));
+                for state in &states {
+                    loops.of[*state as usize] = Some(loops.parts.len());
+                }
                 loops.parts.push(states);
             }
         }

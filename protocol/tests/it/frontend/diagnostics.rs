@@ -51,11 +51,7 @@ fn every_golden_holds_and_every_code_has_one() {
         assert_eq!(report.diagnostics.is_empty(), name.starts_with("valid"), "{name}.scr\n{report}");
         seen.extend(report.diagnostics.iter().map(|finding| finding.code));
     }
-    let missing: Vec<&str> = Code::ALL
-        .iter()
-        .filter(|code| !seen.contains(code))
-        .map(|code| code.as_str())
-        .collect();
+    let missing: Vec<&str> = Code::ALL.iter().filter(|code| !seen.contains(code)).map(|code| code.as_str()).collect();
     assert!(missing.is_empty(), "no golden for {missing:?}");
 }
 

@@ -110,7 +110,9 @@ fn protocol(rng: &mut Rng) -> String {
     let used: Vec<String> = ROLES
         .into_iter()
         .filter(|role| {
-            body.contains(&format!("from {role} ")) || body.contains(&format!("to {role};")) || body.contains(&format!("at {role} "))
+            body.contains(&format!("from {role} "))
+                || body.contains(&format!("to {role};"))
+                || body.contains(&format!("at {role} "))
         })
         .map(|role| format!("role {role}"))
         .collect();
@@ -134,7 +136,8 @@ fn run(image: &Image, rng: &mut Rng) -> Result<(), String> {
             }
         }
         if possible.is_empty() {
-            let waits = image.machines.iter().zip(&states).any(|(machine, state)| !machine.states[state.index()].is_final());
+            let waits =
+                image.machines.iter().zip(&states).any(|(machine, state)| !machine.states[state.index()].is_final());
             return match (waits, channels.iter().any(|channel| !channel.is_empty())) {
                 (false, false) => Ok(()),
                 (waits, left) => Err(format!("roles wait: {waits}, messages left: {left}")),

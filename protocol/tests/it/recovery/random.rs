@@ -82,8 +82,8 @@ pub(crate) fn protocol(rng: &mut Rng, shape: Shape) -> Image {
     rng.shuffle(&mut roles);
     // Now and then two conversations that have nothing to do with each other, or a role that is in both.
     let split = if shape.roles >= 4 && rng.chance(15) { 2 } else { 0 };
-    let shared = if shape.roles >= 3 && split == 0 && rng.chance(15) { 1 } else { 0 };
-    let (first, second) = if shared == 1 { (&roles[..2], &roles[1..]) } else { roles.split_at(split) };
+    let shared = shape.roles >= 3 && split == 0 && rng.chance(15);
+    let (first, second) = if shared { (&roles[..2], &roles[1..]) } else { roles.split_at(split) };
     let starts = [first, second].map(|group| text.body(rng, group, shape.size, &[]));
     let machines = (0..shape.roles)
         .map(|role| match (first.contains(&role), second.contains(&role)) {
