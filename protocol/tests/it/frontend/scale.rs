@@ -87,6 +87,21 @@ fn a_loop_of_a_hundred_thousand_interactions() {
     valid(&text);
 }
 
+/// Each of forty loops, one in the other, may be gone round with another connection open: 2^40 ways.
+#[test]
+fn connections_in_nested_loops() {
+    let count = 40;
+    let roles: String = (1..=count).fold("role R0".to_owned(), |roles, role| format!("{roles}, role R{role}"));
+    let open: String = (1..=count).fold(String::new(), |open, at| format!("{open} rec X{at} {{"));
+    let branches: Vec<String> = (1..=count).map(|at| format!("connect R0 to R{at}; continue X{at};")).collect();
+    let body = format!("choice at R0 {{ {} }}", branches.join(" } or { "));
+    let text = format!("explicit global protocol P({roles}) {{ {open} {body} {} }}", "}".repeat(count));
+    let report = load(&text).unwrap().check(CheckOptions::default());
+    let codes: Vec<&str> = report.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["S040"; 40]);
+    assert_eq!(report.diagnostics[0].message, "`R0` and `R1` may be connected already");
+}
+
 #[test]
 fn what_is_too_large_is_refused_once() {
     let text = format!("{} global protocol P(role A, role B) {{ do Q0(A, B); }}", doubling("aux"));
