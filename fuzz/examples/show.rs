@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use rekindle_fuzz::harness;
 use rekindle_protocol::CheckOptions;
 
 fn main() {
     for path in std::env::args().skip(1) {
-        let text = harness::text_of(&std::fs::read(&path).expect("the input can be read"));
+        let text = rekindle_fuzz::text_of(&std::fs::read(&path).expect("the input can be read"));
         println!("{text}");
         let start = Instant::now();
-        let loaded = harness::front(&text);
+        let loaded = rekindle_fuzz::front(&text);
         println!("// load {:?}", start.elapsed());
         let Ok(program) = loaded else { continue };
         for fair in [true, false] {

@@ -2,8 +2,6 @@
 
 #![no_main]
 
-use rekindle_fuzz::harness;
-
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    drop(harness::front(&String::from_utf8_lossy(input)));
+    drop(rekindle_fuzz::front(&String::from_utf8_lossy(input)));
 });

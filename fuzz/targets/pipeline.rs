@@ -2,8 +2,6 @@
 
 #![no_main]
 
-use rekindle_fuzz::harness;
-
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    harness::pipeline(&harness::text_of(input));
+    rekindle_fuzz::pipeline(&rekindle_fuzz::text_of(input));
 });

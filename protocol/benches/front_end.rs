@@ -146,7 +146,8 @@ mod text {
 
     /// A loop in each branch of a choice.
     pub(super) fn loops(size: usize) -> String {
-        let round = "rec X { choice at R0 { a() from R0 to R1; b() from R1 to R0; continue X; } or { c() from R0 to R1; } }\n";
+        let round =
+            "rec X { choice at R0 { a() from R0 to R1; b() from R1 to R0; continue X; } or { c() from R0 to R1; } }\n";
         protocol(2, &branches(size, |_| round.to_owned()))
     }
 

@@ -14,7 +14,7 @@ const MAX_STATEMENTS: u32 = 48;
 const MAX_DEPTH: usize = 5;
 
 /// The text that these choices stand for.
-pub fn protocols(choices: &[u8]) -> String {
+pub(crate) fn protocols(choices: &[u8]) -> String {
     let mut writer = Writer {
         choices: Unstructured::new(choices),
         out: String::new(),

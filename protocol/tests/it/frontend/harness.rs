@@ -15,7 +15,7 @@ use rekindle_protocol::{CheckOptions, Program};
 use super::generate;
 
 /// Longer inputs are cut.
-pub const MAX_INPUT: usize = 8 * 1024;
+pub(crate) const MAX_INPUT: usize = 8 * 1024;
 
 /// No text in UTF-8 begins with such a byte or a greater one: what follows are choices, not text.
 const GENERATED: u8 = 0xf8;
@@ -27,7 +27,7 @@ const NEXT_FILE: &str = "//// ";
 const MAIN: &str = "protocol.scr";
 
 /// The text that an input stands for.
-pub fn text_of(input: &[u8]) -> String {
+pub(crate) fn text_of(input: &[u8]) -> String {
     let input = &input[..input.len().min(MAX_INPUT)];
     match input.split_first() {
         Some((&first, choices)) if first >= GENERATED => generate::protocols(choices),
@@ -36,7 +36,7 @@ pub fn text_of(input: &[u8]) -> String {
 }
 
 /// Reads, parses and resolves names; renders what there is to say.
-pub fn front(text: &str) -> Result<Program, Report> {
+pub(crate) fn front(text: &str) -> Result<Program, Report> {
     let loaded = load(text);
     match &loaded {
         Ok(program) => assert!(program.protocols().count() <= text.len()),
@@ -49,7 +49,7 @@ pub fn front(text: &str) -> Result<Program, Report> {
 }
 
 /// Everything: loads, checks, compiles, projects, renders.
-pub fn pipeline(text: &str) -> Report {
+pub(crate) fn pipeline(text: &str) -> Report {
     let program = match front(text) {
         Ok(program) => program,
         Err(report) => return report,

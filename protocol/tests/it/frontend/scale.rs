@@ -99,7 +99,7 @@ fn connections_in_nested_loops() {
     let report = load(&text).unwrap().check(CheckOptions::default());
     let codes: Vec<&str> = report.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(codes, ["S040"; 40]);
-    assert_eq!(report.diagnostics[0].message, "`R0` and `R1` may be connected already");
+    assert!(report.diagnostics.iter().all(|finding| finding.message.ends_with("may be connected already")), "{report}");
 }
 
 #[test]
