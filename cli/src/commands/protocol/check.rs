@@ -32,6 +32,8 @@ struct Verdict {
     file: PathBuf,
     verdict: &'static str,
     errors: Vec<Located>,
+    /// How many errors there are beside those listed.
+    more_errors: usize,
 }
 
 fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
@@ -41,7 +43,8 @@ fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Outpu
     };
     let errors = report.located();
     let valid = errors.is_empty();
-    let verdict = Verdict { file: file.to_owned(), verdict: if valid { "valid" } else { "invalid" }, errors };
+    let (file, verdict) = (file.to_owned(), if valid { "valid" } else { "invalid" });
+    let verdict = Verdict { file, verdict, errors, more_errors: report.more() };
     output.value(&verdict, |verdict| text(verdict, &report, output))?;
     Ok(valid)
 }

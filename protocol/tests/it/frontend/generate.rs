@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::Unstructured;
 
 /// Statements of one text, before calls are inlined.
 const MAX_STATEMENTS: u32 = 48;
@@ -28,8 +28,7 @@ pub(crate) fn protocols(choices: &[u8]) -> String {
         module: false,
         label: 0,
     };
-    // Where the choices are used up, the text ends early but is complete.
-    writer.file().ok();
+    writer.file();
     writer.out
 }
 
@@ -77,24 +76,23 @@ impl Writer<'_> {
         others.get(self.below(others.len())).copied().unwrap_or(than)
     }
 
-    fn file(&mut self) -> Result<()> {
+    fn file(&mut self) {
         self.module = self.rarely(4);
         if self.module {
             self.out.push_str("module protocol;\nimport a.b.Lib as L;\n");
             self.out.push_str("type <rust> \"u64\" from \"std\" as T;\nsig <rust> \"N\" from \"std\" as N;\n");
         }
-        for index in 0..1 + self.below(3) {
+        for index in 0..=self.below(3) {
             let roles = if index == 0 { 2 + self.below(5) } else { 2 + self.below(2) };
             let parameter = index > 0 && self.rarely(3);
             self.protocols.push(Header { roles, parameter });
         }
         for index in 0..self.protocols.len() {
-            self.protocol(index)?;
+            self.protocol(index);
         }
-        Ok(())
     }
 
-    fn protocol(&mut self, index: usize) -> Result<()> {
+    fn protocol(&mut self, index: usize) {
         (self.current, self.loops, self.depth) = (index, 0, 0);
         self.explicit = index == 0 && self.rarely(16);
         self.roles = (0..self.protocols[index].roles).collect();
@@ -105,7 +103,6 @@ impl Writer<'_> {
         let _ = writeln!(self.out, "{aux}{explicit}global protocol P{index}{parameter}({}) {{", roles.join(", "));
         self.block(true);
         self.out.push_str("}\n");
-        Ok(())
     }
 
     /// The inside of a block. `last`: nothing follows it, so it may go round.
@@ -126,7 +123,6 @@ impl Writer<'_> {
     fn statement(&mut self, last: bool) {
         let nests = self.depth < MAX_DEPTH && self.roles.len() > 1;
         match self.below(32) {
-            0..=12 => self.message(),
             13..=19 if nests => self.choice(last),
             20..=23 if nests && last => self.looped(last),
             24 if nests => self.looped(false),
@@ -169,7 +165,7 @@ impl Writer<'_> {
         let around = self.roles.clone();
         let told: Vec<usize> = around.iter().copied().filter(|role| *role != at && !self.rarely(4)).collect();
         let (chain, alike, wild) = (self.rarely(4), self.rarely(6), self.rarely(12));
-        let _ = write!(self.out, "choice at {} {{\n", name(at));
+        let _ = writeln!(self.out, "choice at {} {{", name(at));
         let branches = 1 + self.below(3);
         for branch in 0..=branches {
             if branch > 0 {
@@ -196,7 +192,7 @@ impl Writer<'_> {
     }
 
     fn looped(&mut self, last: bool) {
-        let _ = write!(self.out, "rec X{} {{\n", self.loops);
+        let _ = writeln!(self.out, "rec X{} {{", self.loops);
         self.loops += 1;
         self.block(last);
         self.loops -= 1;

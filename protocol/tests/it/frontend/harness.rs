@@ -120,7 +120,7 @@ fn look_at(report: &Report) {
     }
     drop(report.render(Colour::On));
     let located = report.located();
-    assert_eq!(located.len(), report.diagnostics.len());
+    assert_eq!(located.len() + report.more(), report.diagnostics.len());
     drop(serde_json::to_string(&located).unwrap());
     let codes: BTreeSet<_> = report.diagnostics.iter().map(|finding| finding.code).collect();
     assert!(codes.into_iter().all(|code| code.explain().starts_with(code.as_str())));
@@ -140,7 +140,7 @@ fn compiled(program: &Program, protocol: &ProtocolSummary) {
     machines(&image);
     for role in protocol.roles.iter().take(3) {
         let projection = program.project(Some(&protocol.name), role).unwrap();
-        assert!(projection.edges.iter().all(|(from, _, to)| (*from).max(*to) < projection.states.len() as u32));
+        assert!(projection.edges.iter().all(|(from, _, to)| ((*from).max(*to) as usize) < projection.states.len()));
         drop((projection.to_text(), projection.to_dot(), serde_json::to_string(&projection).unwrap()));
     }
     if image.machines.iter().map(|machine| machine.states.len()).sum::<usize>() <= 40 {

@@ -1,5 +1,7 @@
 //! Inputs that the fuzzer has found to reach something new, or that once broke something: all must hold.
 
+#![allow(clippy::print_stdout, reason = "the last input printed is the one that fails")]
+
 use std::path::PathBuf;
 
 use super::{harness, testdata};

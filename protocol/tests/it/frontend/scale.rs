@@ -87,6 +87,15 @@ fn a_loop_of_a_hundred_thousand_interactions() {
     valid(&text);
 }
 
+#[test]
+fn very_many_roles_and_receivers() {
+    let names = |what: &str| (0..200_000).map(|role| format!("{what}R{role}")).collect::<Vec<_>>().join(", ");
+    let text = format!("global protocol P({}) {{ m() from R0 to {}; }}", names("role "), names(""));
+    let report = load(&text).err().unwrap();
+    let messages: Vec<&str> = report.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["`R0` sends to itself"]);
+}
+
 /// Each of forty loops, one in the other, may be gone round with another connection open: 2^40 ways.
 #[test]
 fn connections_in_nested_loops() {
