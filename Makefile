@@ -55,7 +55,7 @@ bench-protocol:
 fuzz:
 	@for target in parser pipeline; do \
 	    mkdir -p fuzz/corpus/$$target; \
-	    $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target protocol/testdata/fuzz/$$target -- \
+	    $(CARGO) fuzz run --sanitizer none --no-trace-compares $$target fuzz/corpus/$$target protocol/testdata/fuzz/$$target -- \
 	        -dict=fuzz/scribble.dict -max_len=4096 -timeout=10 -rss_limit_mb=1024 -entropic_scale_per_exec_time=1 \
 	        -runs=$(RUNS) || exit 1; \
 	done
