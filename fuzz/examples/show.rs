@@ -7,7 +7,9 @@ use rekindle_protocol::CheckOptions;
 
 fn main() {
     for path in std::env::args().skip(1) {
-        let text = rekindle_fuzz::text_of(&std::fs::read(&path).expect("the input can be read"));
+        let input = std::fs::read(&path).expect("the input can be read");
+        // A text is taken whole, longer than those of the fuzzer too.
+        let text = String::from_utf8(input).unwrap_or_else(|error| rekindle_fuzz::text_of(error.as_bytes()));
         println!("{text}");
         let start = Instant::now();
         let loaded = rekindle_fuzz::front(&text);
