@@ -5,8 +5,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 REKINDLE := $(TARGET)/debug/rekindle
 CORPUS ?= ../shared/corpus/scribble
 CARGO := cargo
+# Inputs that `make fuzz` runs per target.
+RUNS ?= 1000000
 
-.PHONY: run build test verify fmt-check clippy corpus fix bench setup
+.PHONY: run build test verify fmt-check clippy corpus fix bench bench-protocol fuzz setup
 
 # The main job: a crawl whose worker F1 is killed together with the leader of the cluster.
 run: build
@@ -41,8 +43,22 @@ fix: setup
 	$(CARGO) fmt --all
 
 # Optimised build; compiles RocksDB once more.
-bench: setup
+bench: setup bench-protocol
 	$(CARGO) run --locked --release --bin rekindle -- bench recovery
+
+# Time and peak memory of the front end by shape and size of a protocol; see protocol/benches/front_end.rs.
+bench-protocol:
+	$(CARGO) bench --locked -p rekindle-protocol --bench front_end
+
+# Looks for texts that the front end cannot stand: a panic, 10 s, 1 GiB. Not part of `verify`, which runs the inputs saved
+# in protocol/testdata/fuzz. Needs `cargo install cargo-fuzz`; see fuzz/README.md.
+fuzz:
+	@for target in parser pipeline; do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    $(CARGO) fuzz run --sanitizer none --no-trace-compares $$target fuzz/corpus/$$target protocol/testdata/fuzz/$$target -- \
+	        -dict=fuzz/scribble.dict -max_len=4096 -timeout=10 -rss_limit_mb=1024 -entropic_scale_per_exec_time=1 \
+	        -runs=$(RUNS) || exit 1; \
+	done
 
 setup:
 	@scripts/setup.sh

@@ -23,6 +23,9 @@ mod place;
 /// How many characters of a message, label or hint are shown.
 const MAX_TEXT: usize = 1_000;
 
+/// How many findings are shown, as text and as JSON; of the others only the number.
+pub const MAX_SHOWN: usize = 200;
+
 /// How many names a hint lists.
 const MAX_LISTED: usize = 20;
 
@@ -109,54 +112,68 @@ pub enum Colour {
 impl Diagnostic {
     /// A finding without label and hint.
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: message.into(), span, label: String::new(), hint: None }
+        Diagnostic { code, message: shortened(message.into()), span, label: String::new(), hint: None }
     }
 
     /// With what stands below the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = shortened(label.into());
         self
     }
 
     /// With what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.set_hint(hint);
         self
+    }
+
+    pub(crate) fn set_hint(&mut self, hint: impl Into<String>) {
+        self.hint = Some(shortened(hint.into()));
     }
 }
 
 impl Report {
-    /// The findings with file, line and column, for JSON.
+    /// How many findings are beyond the [`MAX_SHOWN`] that are shown.
+    pub fn more(&self) -> usize {
+        self.diagnostics.len().saturating_sub(MAX_SHOWN)
+    }
+
+    /// The findings that are shown, with file, line and column, for JSON.
     pub fn located(&self) -> Vec<Located> {
         let places = Places::of(&self.sources);
         self.diagnostics
             .iter()
+            .take(MAX_SHOWN)
             .map(|finding| {
                 let place = places.place(finding.span);
                 Located {
                     code: finding.code.as_str(),
                     kind: finding.code.kind(),
-                    message: shortened(&finding.message),
+                    message: finding.message.clone(),
                     file: place.path.to_owned(),
                     line: place.line,
                     column: place.column,
-                    hint: finding.hint.as_deref().map(shortened),
+                    hint: finding.hint.clone(),
                 }
             })
             .collect()
     }
 
-    /// All findings as text for people, one after another with an empty line between.
+    /// The findings that are shown as text for people, one after another with an empty line between; then how many more
+    /// there are.
     pub fn render(&self, colour: Colour) -> String {
         let places = Places::of(&self.sources);
         let mut out = String::new();
-        for (index, finding) in self.diagnostics.iter().enumerate() {
+        for (index, finding) in self.diagnostics.iter().take(MAX_SHOWN).enumerate() {
             if index > 0 {
                 out.push('\n');
             }
             finding.render(&mut out, &places, colour);
+        }
+        if self.more() > 0 {
+            let _ = writeln!(out, "\n{MAX_SHOWN} errors shown … and {} more", self.more());
         }
         out
     }
@@ -169,17 +186,17 @@ impl Diagnostic {
         let number = place.line.to_string();
         let margin = " ".repeat(number.len() + 2);
         let (red, blue, bold, reset) = (paint.code("1;31"), paint.code("1;34"), paint.code("1"), paint.code("0"));
-        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", self.code.as_str(), shortened(&self.message));
+        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", self.code.as_str(), self.message);
         let arrow = " ".repeat(number.len() + 1);
         let _ = writeln!(out, "{arrow}{blue}-->{reset} {}:{}:{}", place.path, place.line, place.column);
         let _ = writeln!(out, "{margin}{blue}|{reset}");
         let _ = writeln!(out, "{blue}{number}  |{reset} {}", place.text);
         let caret = "^".repeat(place.width);
         let indent = " ".repeat(place.indent);
-        let label = if self.label.is_empty() { String::new() } else { format!(" {}", shortened(&self.label)) };
+        let label = if self.label.is_empty() { String::new() } else { format!(" {}", self.label) };
         let _ = writeln!(out, "{margin}{blue}|{reset} {indent}{red}{caret}{label}{reset}");
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "{bold}hint{reset}: {}", shortened(hint));
+            let _ = writeln!(out, "{bold}hint{reset}: {hint}");
         }
     }
 }
@@ -203,10 +220,10 @@ impl Paint {
 }
 
 /// The first characters of a text, which holds whatever stands in a source and may be as long.
-fn shortened(text: &str) -> String {
+fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_TEXT) {
         Some((at, _)) => format!("{} …", &text[..at]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 

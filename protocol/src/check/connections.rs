@@ -1,21 +1,24 @@
 //! Check 5: connections are opened before they are used, closed after, once each.
+//!
+//! Each loop keeps what may hold at its head, joined over all ways there, and is walked again until that stays the same.
+//! A status joined with another is unclear, and stays so: so the walks are few, whatever the nesting.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::code::Code;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Span};
 use crate::global::{Feature, Global, NodeId, NodeKind, Role};
 use crate::program::Program;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     Connected,
     Disconnected,
-    /// Connected after one branch and not after another.
+    /// Connected on one way here and not on another.
     Unclear,
 }
 
-/// The status of each pair of roles; pairs are at `lower * roles + higher`.
+/// The status of each pair of roles that something happens between.
 type Connections = Vec<Status>;
 
 /// Reports messages between unconnected roles, and connections that are opened or closed twice.
@@ -24,20 +27,38 @@ pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let start = if global.explicit { Status::Disconnected } else { Status::Connected };
-    let roles = global.roles.len();
-    let mut checker = Checker { program, global, seen: HashSet::new(), around: Vec::new(), findings: Vec::new() };
-    checker.sequence(&global.root, &mut vec![start; roles * roles]);
-    let mut spans = HashSet::new();
-    checker.findings.retain(|finding| spans.insert(finding.span));
+    let pairs = pairs(global);
+    let mut connections = vec![start; pairs.len()];
+    let (heads, reported) = (HashMap::new(), HashSet::new());
+    let mut checker = Checker { program, global, pairs, heads, reported, findings: Vec::new() };
+    checker.sequence(&global.root, &mut connections);
     checker.findings
+}
+
+/// The pairs of roles, lower first, that something happens between, numbered.
+fn pairs(global: &Global) -> HashMap<(Role, Role), usize> {
+    let mut pairs = HashMap::new();
+    for node in &global.nodes {
+        if let NodeKind::Message { from: one, to: other, .. }
+        | NodeKind::Connect { from: one, to: other, .. }
+        | NodeKind::Disconnect { left: one, right: other }
+        | NodeKind::Wrap { from: one, to: other } = node.kind
+        {
+            let next = pairs.len();
+            pairs.entry((one.min(other), one.max(other))).or_insert(next);
+        }
+    }
+    pairs
 }
 
 struct Checker<'a> {
     program: &'a Program,
     global: &'a Global,
-    /// Loops visited again, with the connections there: each once.
-    seen: HashSet<(NodeId, Connections)>,
-    around: Vec<NodeId>,
+    pairs: HashMap<(Role, Role), usize>,
+    /// What may hold at the head of each loop met so far.
+    heads: HashMap<NodeId, Connections>,
+    /// Places of the findings: each has one.
+    reported: HashSet<Span>,
     findings: Vec<Diagnostic>,
 }
 
@@ -53,28 +74,27 @@ impl Checker<'_> {
                 NodeKind::Disconnect { left, right } => self.disconnects(*left, *right, node, connections),
                 NodeKind::Choice { blocks, .. } => self.choice(blocks, connections),
                 NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, connections)),
-                NodeKind::Rec { body } => {
-                    self.around.push(node);
-                    self.sequence(body, connections);
-                    self.around.pop();
-                }
-                NodeKind::Continue { target } => self.again(*target, connections),
+                NodeKind::Rec { body } => self.rounds(node, body, connections),
+                NodeKind::Continue { target } => self.reach(*target, connections),
             }
         }
     }
 
-    /// Goes round a loop once more with the connections that hold here.
-    fn again(&mut self, target: NodeId, connections: &mut Connections) {
-        if !self.seen.insert((target, connections.clone())) {
-            return;
-        }
-        if let NodeKind::Rec { body } = &self.global.node(target).kind
-            && self.around.iter().filter(|around| **around == target).count() < 2
-        {
-            self.around.push(target);
+    /// Walks a loop until nothing new reaches its head.
+    fn rounds(&mut self, node: NodeId, body: &[NodeId], connections: &mut Connections) {
+        self.reach(node, connections);
+        while let Some(head) = self.heads.get(&node).cloned() {
+            connections.clone_from(&head);
             self.sequence(body, connections);
-            self.around.pop();
+            if self.heads.get(&node) == Some(&head) {
+                return;
+            }
         }
+    }
+
+    /// Joins what holds here to what may hold at the head of a loop.
+    fn reach(&mut self, head: NodeId, connections: &Connections) {
+        join(self.heads.entry(head).or_insert_with(|| connections.clone()), connections);
     }
 
     fn choice(&mut self, blocks: &[Vec<NodeId>], connections: &mut Connections) {
@@ -85,17 +105,13 @@ impl Checker<'_> {
             if index == 0 {
                 *connections = after;
             } else {
-                for (all, one) in connections.iter_mut().zip(after) {
-                    if *all != one {
-                        *all = Status::Unclear;
-                    }
-                }
+                join(connections, &after);
             }
         }
     }
 
     fn pair(&self, left: Role, right: Role) -> usize {
-        usize::from(left.min(right)) * self.global.roles.len() + usize::from(left.max(right))
+        self.pairs[&(left.min(right), left.max(right))]
     }
 
     fn uses(&mut self, from: Role, to: Role, node: NodeId, connections: &mut Connections) {
@@ -129,8 +145,20 @@ impl Checker<'_> {
     }
 
     fn report(&mut self, left: Role, right: Role, node: NodeId, how: &str, state: &str, hint: &str) {
+        let span = self.global.node(node).span;
+        if !self.reported.insert(span) {
+            return;
+        }
         let (left, right) = (self.program.role_text(self.global, left), self.program.role_text(self.global, right));
         let message = format!("`{left}` and `{right}` {how} {state}");
-        self.findings.push(Diagnostic::new(Code::Connection, self.global.node(node).span, message).hint(hint));
+        self.findings.push(Diagnostic::new(Code::Connection, span, message).hint(hint));
+    }
+}
+
+fn join(all: &mut Connections, one: &Connections) {
+    for (all, one) in all.iter_mut().zip(one) {
+        if all != one {
+            *all = Status::Unclear;
+        }
     }
 }

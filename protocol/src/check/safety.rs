@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::system::System;
 use super::system::crashes::with_crashes;
-use super::system::explore::{Explored, MAX_CONFIGURATIONS, Trap, explore};
+use super::system::explore::{Explored, MAX_CONFIGURATIONS, Stop, Trap, explore};
 use super::system::faults::Fault;
 use super::wording::Wording;
 use crate::code::Code;
@@ -54,7 +54,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
                 reporter.trap(system, &Trap { sample: end.clone(), acts: nobody, emptied });
             }
         }
-        if one.bounded {
+        if one.stopped == Some(Stop::Bound) {
             reporter.bounded(MAX_CONFIGURATIONS);
         }
     }

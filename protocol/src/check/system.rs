@@ -11,8 +11,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use crate::global::{Feature, Global, MessageId, Role};
-use crate::local::{ActKind, Local, LocalState, Move};
+use crate::local::{Act, ActKind, Local, LocalState, Move};
 
 /// The roles of one communicating component with their machines.
 pub(super) struct System<'a> {
@@ -36,6 +39,18 @@ pub(super) struct System<'a> {
     loop_heads: Vec<Vec<bool>>,
     /// Per member and state: whether a loop of the machine passes there.
     in_loops: Vec<Vec<bool>>,
+    /// Per member and state: what kind of state it is.
+    kinds: Vec<Vec<Kind>>,
+}
+
+/// What may happen in a state, so that not all of its moves must be looked at: there may be very many.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Only sends, to one member.
+    SendsTo(usize),
+    /// Only receives, from one member, or from several.
+    Receives(Vec<usize>),
+    Other,
 }
 
 /// One configuration of a [`System`].
@@ -66,6 +81,7 @@ impl<'a> System<'a> {
             loop_heads: machines.iter().map(|machine| scc::loop_heads(machine)).collect(),
             channel_index: vec![usize::MAX; members.len() * members.len()],
             incoming: vec![Vec::new(); members.len()],
+            kinds: machines.iter().map(|machine| kinds(machine, &places)).collect(),
             machines,
             members,
             places,
@@ -116,6 +132,7 @@ impl<'a> System<'a> {
             starts_connected: self.starts_connected,
             loop_heads: self.loop_heads.clone(),
             in_loops: self.in_loops.clone(),
+            kinds: self.kinds.clone(),
         }
     }
 
@@ -160,17 +177,63 @@ impl<'a> System<'a> {
         Some(self.channel_index[from * self.members.len() + to]).filter(|channel| *channel != usize::MAX)
     }
 
+    fn has_connections(&self) -> bool {
+        self.connections
+    }
+
+    fn kind(&self, config: &[u32], member: usize) -> &Kind {
+        &self.kinds[member][config[member] as usize]
+    }
+
+    /// From whom a member may receive, where it does nothing else.
+    fn receives_from(&self, config: &[u32], member: usize) -> Option<&[usize]> {
+        match self.kind(config, member) {
+            Kind::Receives(peers) => Some(peers),
+            _ => None,
+        }
+    }
+
+    /// From whom a member waits for a message, where it can do nothing else but crash.
+    fn waits_on<'s>(&'s self, config: &[u32], member: usize) -> Option<Cow<'s, [usize]>> {
+        if let Some(peers) = self.receives_from(config, member) {
+            return Some(Cow::Borrowed(peers));
+        }
+        if self.dead.iter().all(Option::is_none) {
+            return None;
+        }
+        let moves = &self.state(config, member).moves;
+        let waits = |step: &Move| match step.act.kind {
+            ActKind::Receive => true,
+            ActKind::Detect => !self.can(config, member, step),
+            _ => false,
+        };
+        let mut peers = BTreeSet::new();
+        for step in moves.iter().filter(|step| step.act.kind != ActKind::Crash) {
+            if !waits(step) {
+                return None;
+            }
+            peers.insert(self.place(step.act.peer));
+        }
+        (!peers.is_empty()).then(|| Cow::Owned(peers.into_iter().collect()))
+    }
+
+    /// The moves with which a member takes what has come from a peer.
+    fn taking(&self, config: &[u32], member: usize, peer: usize) -> &[Move] {
+        let moves = self.state(config, member).moves.as_slice();
+        let Some(message) = self.channel(peer, member).and_then(|channel| self.slot(config, channel)) else {
+            return &[];
+        };
+        let act = Act { kind: ActKind::Receive, peer: self.members[peer], message };
+        let moves = &moves[moves.partition_point(|step| step.act < act)..];
+        &moves[..moves.partition_point(|step| step.act == act)]
+    }
+
     fn place(&self, role: Role) -> usize {
         self.places[usize::from(role)]
     }
 
     fn connection(&self, from: usize, to: usize) -> usize {
         self.members.len() + self.channels.len() + from * self.members.len() + to
-    }
-
-    /// Whether connections are explicit.
-    pub(super) fn has_connections(&self) -> bool {
-        self.connections
     }
 
     pub(super) fn connected(&self, config: &[u32], from: usize, to: usize) -> bool {
@@ -235,6 +298,12 @@ impl<'a> System<'a> {
 
     /// All configurations that `member` can lead to with its next event.
     fn steps_of(&self, config: &[u32], member: usize, out: &mut Vec<(Config, Actor)>) {
+        if let Some(peers) = self.receives_from(config, member) {
+            for step in peers.iter().flat_map(|peer| self.taking(config, member, *peer)) {
+                self.take(config, member, step, out);
+            }
+            return;
+        }
         for step in &self.state(config, member).moves {
             if self.can(config, member, step) {
                 self.take(config, member, step, out);
@@ -313,20 +382,21 @@ impl<'a> System<'a> {
     /// Whether it is enough to look at the next events of `member` alone: whatever the others do, these stay possible,
     /// no other event of it becomes so, and the order does not matter (a persistent set).
     fn suffices(&self, config: &[u32], member: usize) -> bool {
-        let state = self.state(config, member);
-        let Some(first) = state.moves.first() else { return false };
         if self.all_orders {
             return false;
         }
-        match first.act.kind {
-            ActKind::Send => {
-                state.moves.iter().all(|step| step.act.kind == ActKind::Send && self.can(config, member, step))
+        match self.kind(config, member) {
+            Kind::SendsTo(peer) => {
+                self.channel(member, *peer).is_some_and(|channel| self.slot(config, channel).is_none())
             }
-            ActKind::Receive => {
-                let same_peer = |step: &Move| step.act.kind == ActKind::Receive && step.act.peer == first.act.peer;
-                state.moves.iter().all(same_peer) && state.moves.iter().any(|step| self.can(config, member, step))
+            Kind::Receives(peers) => {
+                matches!(peers.as_slice(), [peer] if !self.taking(config, member, *peer).is_empty())
             }
-            _ => false,
+            Kind::Other => {
+                let moves = &self.state(config, member).moves;
+                let can = |step: &Move| step.act.kind == ActKind::Send && self.can(config, member, step);
+                !moves.is_empty() && moves.iter().all(can)
+            }
         }
     }
 
@@ -338,4 +408,23 @@ impl<'a> System<'a> {
     fn in_loop(&self, config: &[u32], member: usize) -> bool {
         self.in_loops[member][config[member] as usize]
     }
+}
+
+/// Moves are sorted by act, so equal peers stand together.
+fn kinds(machine: &Local, places: &[usize]) -> Vec<Kind> {
+    let kind = |state: &LocalState| {
+        let first = state.moves.first().map(|step| step.act.kind);
+        if state.moves.iter().any(|step| Some(step.act.kind) != first) {
+            return Kind::Other;
+        }
+        let mut peers: Vec<usize> = state.moves.iter().map(|step| places[usize::from(step.act.peer)]).collect();
+        peers.dedup();
+        peers.shrink_to_fit();
+        match (first, peers.as_slice()) {
+            (Some(ActKind::Send), [peer]) => Kind::SendsTo(*peer),
+            (Some(ActKind::Receive), _) => Kind::Receives(peers),
+            _ => Kind::Other,
+        }
+    };
+    machine.states.iter().map(kind).collect()
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::safety::{Reporter, components};
-use super::system::explore::explore;
+use super::system::explore::{Stop, explore};
 use super::wording::Wording;
 use crate::diagnostics::Diagnostic;
 use crate::global::{Global, NodeKind};
@@ -36,7 +36,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     for system in components(global, &rewritten) {
         let explored = explore(&system, MAX_CONFIGURATIONS);
         explored.traps.iter().for_each(|trap| reporter.trap(&system, trap));
-        if explored.bounded {
+        if explored.stopped == Some(Stop::Bound) {
             reporter.bounded(MAX_CONFIGURATIONS);
         }
     }

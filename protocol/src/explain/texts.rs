@@ -206,7 +206,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "The sender counts on it, and the message would have to be kept for ever."
         ),
         Code::NotProved => explanation!(
-            "The last checks look at the configurations of the roles together; beyond 2,000,000 of them (100,000 in the worst case of unfair choices) they stop and say so.",
+            "The last checks look at the configurations of the roles together; beyond 500,000 of them (100,000 in the worst case of unfair choices) they stop and say so.",
             "one protocol of many roles that choose independently and then meet",
             "several protocols of few roles, or roles that do not depend on each other",
             "A protocol that was not looked at to the end is not called valid."

@@ -1,6 +1,6 @@
 //! Check 1: every name stands for something, nothing is declared twice, `do` gets what it needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Program, scope};
 use crate::code::Code;
@@ -38,6 +38,7 @@ struct Checker<'a> {
     program: &'a Program,
     module: usize,
     protocol: &'a Protocol,
+    roles: HashSet<Name>,
     parameters: HashMap<Name, ParameterKind>,
     loops: Vec<Name>,
     findings: &'a mut Vec<Diagnostic>,
@@ -46,7 +47,8 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn new(program: &'a Program, module: usize, protocol: &'a Protocol, findings: &'a mut Vec<Diagnostic>) -> Self {
         let parameters = protocol.parameters.iter().map(|parameter| (parameter.name.name, parameter.kind)).collect();
-        Checker { program, module, protocol, parameters, loops: Vec::new(), findings }
+        let roles = protocol.roles.iter().map(|role| role.name.name).collect();
+        Checker { program, module, protocol, roles, parameters, loops: Vec::new(), findings }
     }
 
     fn text(&self, name: Name) -> &'a str {
@@ -102,13 +104,13 @@ impl<'a> Checker<'a> {
     }
 
     fn role(&mut self, role: Ident) {
-        if self.protocol.roles.iter().any(|declared| declared.name.name == role.name) {
+        if self.roles.contains(&role.name) {
             return;
         }
         let text = self.text(role.name);
         let roles = self.protocol.roles.iter().map(|role| self.text(role.name.name));
         let hint = format!("the roles of this protocol are {}", listed(roles));
-        self.report(Code::UnknownRole, role.span, format!("no role `{text}`")).hint = Some(hint);
+        self.report(Code::UnknownRole, role.span, format!("no role `{text}`")).set_hint(hint);
     }
 
     fn pair(&mut self, from: Ident, to: Ident, verb: &str) {
@@ -116,24 +118,24 @@ impl<'a> Checker<'a> {
         self.role(to);
         if from.name == to.name {
             let message = format!("`{}` {verb} itself", self.text(to.name));
-            self.report(Code::SelfMessage, to.span, message).hint = Some("name another role".to_owned());
+            self.report(Code::SelfMessage, to.span, message).set_hint("name another role".to_owned());
         }
     }
 
     fn transfer(&mut self, message: &'a Message, from: Ident, to: &[Ident]) {
         self.message(message);
         self.role(from);
-        for (index, receiver) in to.iter().enumerate() {
+        let mut named = HashSet::new();
+        for receiver in to {
             self.role(*receiver);
             let text = self.text(receiver.name);
             if receiver.name == from.name {
                 let finding = self.report(Code::SelfMessage, receiver.span, format!("`{text}` sends to itself"));
-                finding.hint =
-                    Some("a role keeps what it knows; leave the message out or name another role".to_owned());
-            } else if to[..index].iter().any(|earlier| earlier.name == receiver.name) {
+                finding.set_hint("a role keeps what it knows; leave the message out or name another role".to_owned());
+            } else if !named.insert(receiver.name) {
                 let message = format!("`{text}` is named twice among the receivers");
-                self.report(Code::DeclaredTwice, receiver.span, message).hint =
-                    Some("send the message twice if that is meant".to_owned());
+                self.report(Code::DeclaredTwice, receiver.span, message)
+                    .set_hint("send the message twice if that is meant".to_owned());
             }
         }
     }
@@ -143,8 +145,8 @@ impl<'a> Checker<'a> {
             (_, Some(payload)) => payload.iter().for_each(|element| self.payload(element)),
             (Some(label), None) if self.parameters.get(&label.name) == Some(&ParameterKind::Type) => {
                 let text = format!("`{}` is a type, not a message", self.text(label.name));
-                self.report(Code::Arguments, label.span, text).hint =
-                    Some("write a label before it: `label(Type) from A to B;`".to_owned());
+                self.report(Code::Arguments, label.span, text)
+                    .set_hint("write a label before it: `label(Type) from A to B;`".to_owned());
             }
             _ => {}
         }
@@ -163,7 +165,7 @@ impl<'a> Checker<'a> {
         {
             if *kind == ParameterKind::Signature {
                 let text = format!("`{}` is a message, not a type", self.text(simple.name));
-                self.report(Code::UnknownType, name.span, text).hint = Some("declare it with `type`".to_owned());
+                self.report(Code::UnknownType, name.span, text).set_hint("declare it with `type`".to_owned());
             }
             return;
         }
@@ -176,7 +178,7 @@ impl<'a> Checker<'a> {
         }
         let text = self.qualified(name);
         let hint = format!("declare it: `type <schema> \"name\" from \"file\" as {text};`");
-        self.report(Code::UnknownType, name.span, format!("no type `{text}`")).hint = Some(hint);
+        self.report(Code::UnknownType, name.span, format!("no type `{text}`")).set_hint(hint);
     }
 
     fn delegation(&mut self, protocol: &'a QName, role: Ident) {
@@ -194,18 +196,19 @@ impl<'a> Checker<'a> {
         if !self.loops.contains(&variable.name) {
             let text = self.text(variable.name);
             let message = format!("no loop `{text}` around this");
-            self.report(Code::UnknownRecursion, variable.span, message).hint =
-                Some(format!("put it inside `rec {text} {{ … }}`"));
+            self.report(Code::UnknownRecursion, variable.span, message)
+                .set_hint(format!("put it inside `rec {text} {{ … }}`"));
         }
     }
 
     fn call(&mut self, name: &'a QName, arguments: &'a [Argument], roles: &[Ident]) {
-        for (index, role) in roles.iter().enumerate() {
+        let mut named = HashSet::new();
+        for role in roles {
             self.role(*role);
-            if roles[..index].iter().any(|earlier| earlier.name == role.name) {
+            if !named.insert(role.name) {
                 let message = format!("`{}` plays two roles of the called protocol", self.text(role.name));
-                self.report(Code::RoleArguments, role.span, message).hint =
-                    Some("give each role of the called protocol another role".to_owned());
+                self.report(Code::RoleArguments, role.span, message)
+                    .set_hint("give each role of the called protocol another role".to_owned());
             }
         }
         let scopes = &self.program.scopes;
@@ -216,9 +219,9 @@ impl<'a> Checker<'a> {
         if called.roles.len() != roles.len() {
             let text = self.qualified(name);
             let message = format!("`{text}` has {} roles, {} are given", called.roles.len(), roles.len());
-            let wanted = called.roles.iter().map(|role| self.text(role.name.name));
-            self.report(Code::RoleArguments, name.span, message).hint =
-                Some(format!("give one role for each of {}", listed(wanted)));
+            let wanted = listed(called.roles.iter().map(|role| self.text(role.name.name)));
+            self.report(Code::RoleArguments, name.span, message)
+                .set_hint(format!("give one role for each of {wanted}"));
         }
         self.arguments(name, called, arguments);
     }
@@ -227,8 +230,8 @@ impl<'a> Checker<'a> {
         if called.parameters.len() != arguments.len() {
             let (wanted, given) = (called.parameters.len(), arguments.len());
             let message = format!("`{}` has {wanted} parameters, {given} are given", self.qualified(name));
-            self.report(Code::Arguments, name.span, message).hint =
-                Some("give one argument in `<…>` for each parameter".to_owned());
+            self.report(Code::Arguments, name.span, message)
+                .set_hint("give one argument in `<…>` for each parameter".to_owned());
         }
         for (index, argument) in arguments.iter().enumerate() {
             let wanted = called.parameters.get(index).map(|parameter| parameter.kind);
@@ -237,7 +240,7 @@ impl<'a> Checker<'a> {
                     self.message(message);
                     if wanted == Some(ParameterKind::Type) {
                         let text = "this parameter is a type, a message is given".to_owned();
-                        self.report(Code::Arguments, message.span, text).hint = Some("give a type".to_owned());
+                        self.report(Code::Arguments, message.span, text).set_hint("give a type".to_owned());
                     }
                 }
                 Argument::Name(given) => self.named_argument(given, wanted),
@@ -259,8 +262,8 @@ impl<'a> Checker<'a> {
             (None, Some(ParameterKind::Type)) if headerless => {}
             (None, _) => {
                 let message = format!("no message or type `{text}`");
-                self.report(Code::UnknownType, given.span, message).hint =
-                    Some(format!("write `{text}()` for a message, or declare `{text}`"));
+                self.report(Code::UnknownType, given.span, message)
+                    .set_hint(format!("write `{text}()` for a message, or declare `{text}`"));
             }
             (Some(kind), Some(wanted)) if kind != wanted => {
                 let (is, should) = match kind {
@@ -268,7 +271,7 @@ impl<'a> Checker<'a> {
                     ParameterKind::Signature => ("a message", "a type"),
                 };
                 let message = format!("`{text}` is {is}, this parameter is {should}");
-                self.report(Code::Arguments, given.span, message).hint = Some(format!("give {should}"));
+                self.report(Code::Arguments, given.span, message).set_hint(format!("give {should}"));
             }
             _ => {}
         }
@@ -281,7 +284,7 @@ impl<'a> Checker<'a> {
         } else {
             "protocols of other modules are named with their module: `module.Protocol`"
         };
-        self.report(Code::UnknownProtocol, name.span, format!("no protocol `{text}`")).hint = Some(hint.to_owned());
+        self.report(Code::UnknownProtocol, name.span, format!("no protocol `{text}`")).set_hint(hint.to_owned());
     }
 
     fn qualified(&self, name: &QName) -> String {

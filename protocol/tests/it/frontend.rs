@@ -6,7 +6,10 @@ mod any_text;
 mod corpus;
 mod diagnostics;
 mod explain;
+mod generate;
+mod harness;
 mod machines;
+mod saved;
 mod scale;
 mod soundness;
 

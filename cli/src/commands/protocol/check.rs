@@ -35,6 +35,8 @@ struct FileVerdict {
     errors: Vec<Located>,
     /// The protocols found valid, and how.
     accepted: Vec<Accepted>,
+    /// How many errors there are beside those listed.
+    more_errors: usize,
 }
 
 fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
@@ -45,7 +47,8 @@ fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Outpu
     let errors = report.located();
     let valid = errors.is_empty();
     let verdict = if valid { "valid" } else { "invalid" };
-    let verdict = FileVerdict { file: file.to_owned(), verdict, errors, accepted };
+    let more_errors = report.more();
+    let verdict = FileVerdict { file: file.to_owned(), verdict, errors, accepted, more_errors };
     output.value(&verdict, |verdict| text(verdict, &report, output))?;
     Ok(valid)
 }

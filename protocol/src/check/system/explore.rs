@@ -5,7 +5,10 @@
 //! * No member is ignored: in a component that is never left, every member that can act does (Valmari's condition for
 //!   stubborn sets). So whatever can still happen in the whole system can still happen in the part explored.
 //!
-//! The faults looked for are stable (once there, nothing takes them away), so the part explored meets each that exists.
+//! The faults looked for are stable (once there, nothing takes them away), so the part explored meets each that exists,
+//! and it is enough to look at the configurations that are remembered.
+
+use std::collections::HashMap;
 
 use super::faults::{Fault, Faults};
 use super::scc;
@@ -13,7 +16,13 @@ use super::store::Store;
 use super::{Actor, Config, System};
 
 /// How many configurations are remembered at most.
-pub(in crate::check) const MAX_CONFIGURATIONS: usize = 2_000_000;
+pub(in crate::check) const MAX_CONFIGURATIONS: usize = 500_000;
+
+/// How many numbers the remembered configurations may have together: 128 MiB.
+const MAX_NUMBERS: usize = 32 << 20;
+
+/// Once there is a fault the verdict is known: how many more configurations are looked at for others.
+const MORE_AFTER_FAULT: usize = 20_000;
 
 /// What exploration found.
 pub(in crate::check) struct Explored {
@@ -24,7 +33,7 @@ pub(in crate::check) struct Explored {
     /// Sets of configurations that are never left.
     pub(in crate::check) traps: Vec<Trap>,
     /// Whether the bound was met: there may be more than was found.
-    pub(in crate::check) bounded: bool,
+    pub(in crate::check) stopped: Option<Stop>,
 }
 
 /// A set of configurations that is never left, and in which events go on for ever.
@@ -37,23 +46,26 @@ pub(in crate::check) struct Trap {
     pub(in crate::check) emptied: Vec<bool>,
 }
 
-/// Explores a system, remembering at most `bound` configurations.
+/// Explores a system, remembering at most `bound` configurations; fewer where there are faults.
 pub(in crate::check) fn explore(system: &System<'_>, bound: usize) -> Explored {
     let initial = system.initial();
+    let bound = bound.min(MAX_NUMBERS / initial.len().max(1));
     let mut explorer = Explorer {
         system,
         store: Store::new(initial.len()),
         nodes: Vec::new(),
+        edges: Vec::new(),
+        looked_at_later: HashMap::new(),
         todo: Vec::new(),
         faults: Faults::default(),
+        faulty_since: None,
         ends: Vec::new(),
         bound,
     };
-    explorer.faults.look(system, &initial);
     explorer.remember(&initial, None);
-    let bounded = !explorer.run();
-    let traps = if bounded { Vec::new() } else { explorer.traps() };
-    Explored { faults: explorer.faults.into_found(), ends: explorer.ends, traps, bounded }
+    let stopped = explorer.run();
+    let traps = if stopped.is_some() { Vec::new() } else { explorer.traps() };
+    Explored { faults: explorer.faults.into_found(), ends: explorer.ends, traps, stopped }
 }
 
 /// Whose next events are taken in a configuration.
@@ -61,35 +73,58 @@ pub(in crate::check) fn explore(system: &System<'_>, bound: usize) -> Explored {
 enum LookedAt {
     /// Still to be found: one member if that suffices.
     Fewest,
-    One(usize),
+    One(u16),
     All,
+}
+
+/// Why exploration comes to an end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::check) enum Stop {
+    /// The bound was met.
+    Bound,
+    /// Faults were found before.
+    EnoughFaults,
 }
 
 struct Explorer<'a> {
     system: &'a System<'a>,
     store: Store,
-    /// Per remembered configuration: where it leads, whose events gave that, and who led to it first.
+    /// Parallel to the rows of the store.
     nodes: Vec<Node>,
+    /// Where the configurations lead: a target, and the next edge of the same configuration.
+    edges: Vec<(u32, u32)>,
+    /// What was looked at in a configuration besides [`Node::looked_at`].
+    looked_at_later: HashMap<u32, Vec<LookedAt>>,
     todo: Vec<(u32, LookedAt)>,
     faults: Faults,
+    /// How many configurations were remembered when the first fault was met.
+    faulty_since: Option<usize>,
     ends: Vec<Config>,
     bound: usize,
 }
 
-#[derive(Default)]
+/// A remembered configuration. There may be very many: no allocation of its own.
 struct Node {
-    successors: Vec<u32>,
-    looked_at: Vec<LookedAt>,
-    led_to_by: Option<Actor>,
+    /// The first of its edges; [`NONE`] for none.
+    first: u32,
+    /// Whose events gave the edges; [`LookedAt::Fewest`] before there are any.
+    looked_at: LookedAt,
+    /// Who acted last on the way here, and with whom.
+    led_to_by: Option<(u16, u16)>,
 }
 
+const NONE: u32 = u32::MAX;
+
 impl Explorer<'_> {
-    /// Explores until nothing is left and no member is ignored. `false` if the bound was met.
-    fn run(&mut self) -> bool {
+    /// Explores until nothing is left and no member is ignored, or until it must stop.
+    fn run(&mut self) -> Option<Stop> {
         loop {
             while let Some((number, members)) = self.todo.pop() {
                 if self.store.len() > self.bound {
-                    return false;
+                    return Some(Stop::Bound);
+                }
+                if self.faulty_since.is_some_and(|since| self.store.len() - since > MORE_AFTER_FAULT) {
+                    return Some(Stop::EnoughFaults);
                 }
                 self.expand(number, members);
             }
@@ -97,7 +132,7 @@ impl Explorer<'_> {
                 self.include_ignored(&component);
             }
             if self.todo.is_empty() {
-                return true;
+                return None;
             }
         }
     }
@@ -105,8 +140,13 @@ impl Explorer<'_> {
     fn remember(&mut self, config: &[u32], by: Option<Actor>) -> u32 {
         let (number, new) = self.store.insert(config);
         if new {
-            self.nodes.push(Node { led_to_by: by, ..Node::default() });
+            let led_to_by = by.map(|actor| (narrow(actor.member), narrow(actor.peer)));
+            self.nodes.push(Node { first: NONE, looked_at: LookedAt::Fewest, led_to_by });
             self.todo.push((number, LookedAt::Fewest));
+            self.faults.look(self.system, config);
+            if self.faulty_since.is_none() && self.faults.any() {
+                self.faulty_since = Some(self.store.len());
+            }
         }
         number
     }
@@ -115,34 +155,51 @@ impl Explorer<'_> {
         let config = self.store.row(number).to_vec();
         let members = match members {
             LookedAt::Fewest => {
-                let by = self.nodes[number as usize].led_to_by;
+                let by = self.nodes[number as usize].led_to_by.map(|(one, other)| [one.into(), other.into()]);
                 order(self.system, by)
                     .find(|member| self.system.suffices(&config, *member))
-                    .map_or(LookedAt::All, LookedAt::One)
+                    .map_or(LookedAt::All, |member| LookedAt::One(narrow(member)))
             }
             other => other,
         };
-        let faults = &mut self.faults;
-        let ends = follow_all(self.system, &config, members, &mut |config, actor| {
-            faults.look_after(self.system, config, actor);
-        });
+        let ends = follow_all(self.system, &config, members, &mut |_, _| {});
         if ends.iter().all(|(_, by)| by.crash) {
             self.ends.push(config);
         }
         for (end, by) in ends {
             let target = self.remember(&end, Some(by));
-            let node = &mut self.nodes[number as usize];
             // That somebody may crash is no way on.
-            if !by.crash && !node.successors.contains(&target) {
-                node.successors.push(target);
+            if by.crash {
+                continue;
             }
+            let edge = u32::try_from(self.edges.len()).unwrap_or(NONE);
+            let first = std::mem::replace(&mut self.nodes[number as usize].first, edge);
+            self.edges.push((target, first));
         }
-        self.nodes[number as usize].looked_at.push(members);
+        let looked_at = &mut self.nodes[number as usize].looked_at;
+        match looked_at {
+            LookedAt::Fewest => *looked_at = members,
+            _ => self.looked_at_later.entry(number).or_default().push(members),
+        }
+    }
+
+    fn successors(&self, node: usize) -> impl Iterator<Item = u32> + '_ {
+        let mut edge = self.nodes[node].first;
+        std::iter::from_fn(move || {
+            let &(target, next) = self.edges.get(edge as usize)?;
+            edge = next;
+            Some(target)
+        })
+    }
+
+    fn looked_at(&self, node: u32) -> impl Iterator<Item = LookedAt> + '_ {
+        let later = self.looked_at_later.get(&node).into_iter().flatten();
+        std::iter::once(self.nodes[node as usize].looked_at).chain(later.copied())
     }
 
     /// Components with an edge inside and none to the outside.
     fn never_left(&self) -> Vec<Vec<u32>> {
-        let components = scc::components(self.store.len(), |node| self.nodes[node].successors.iter().copied());
+        let components = scc::components(self.store.len(), |node| self.successors(node));
         let mut of = vec![0u32; self.store.len()];
         for (index, component) in components.iter().enumerate() {
             for &node in component {
@@ -150,8 +207,7 @@ impl Explorer<'_> {
             }
         }
         let stays = |component: &Vec<u32>| {
-            let mut edges =
-                component.iter().flat_map(|node| self.nodes[*node as usize].successors.iter().map(|to| (*node, *to)));
+            let mut edges = component.iter().flat_map(|node| self.successors(*node as usize).map(|to| (*node, to)));
             let mut any = false;
             edges.all(|(from, to)| {
                 any = true;
@@ -172,7 +228,7 @@ impl Explorer<'_> {
             self.system.steps_of(&config, member, &mut steps);
             if steps.iter().any(|(_, actor)| !actor.crash) {
                 let enough = self.system.suffices(&config, member);
-                self.todo.push((component[0], if enough { LookedAt::One(member) } else { LookedAt::All }));
+                self.todo.push((component[0], if enough { LookedAt::One(narrow(member)) } else { LookedAt::All }));
                 return;
             }
         }
@@ -188,7 +244,7 @@ impl Explorer<'_> {
             for (channel, emptied) in emptied.iter_mut().enumerate() {
                 *emptied |= self.system.slot(&config, channel).is_none();
             }
-            for &members in &self.nodes[number as usize].looked_at {
+            for members in self.looked_at(number) {
                 follow_all(self.system, &config, members, &mut |_, actor| {
                     if actor.crash {
                         return;
@@ -224,7 +280,7 @@ fn follow_all(
 ) -> Vec<(Config, Actor)> {
     let mut steps = Vec::new();
     match members {
-        LookedAt::One(member) => system.steps_of(config, member, &mut steps),
+        LookedAt::One(member) => system.steps_of(config, usize::from(member), &mut steps),
         LookedAt::Fewest | LookedAt::All => {
             (0..system.members().len()).for_each(|member| system.steps_of(config, member, &mut steps));
         }
@@ -255,14 +311,18 @@ fn follow(
                 && (nearby || !system.in_loop(&config, *member))
                 && system.suffices(&config, *member)
         };
-        let Some(member) = order(system, Some(actor)).find(single) else { return (config, actor) };
+        let Some(member) = order(system, Some([actor.member, actor.peer])).find(single) else { return (config, actor) };
         actor = system.advance(&mut config, member);
     }
 }
 
 /// The members, those of the conversation that is going on first: so conversations are explored one after another, not
 /// in all their interleavings.
-fn order(system: &System<'_>, last: Option<Actor>) -> impl Iterator<Item = usize> + use<> {
-    let first = last.into_iter().flat_map(|actor| [actor.member, actor.peer]);
-    first.chain(0..system.members().len())
+fn order(system: &System<'_>, last: Option<[usize; 2]>) -> impl Iterator<Item = usize> + use<> {
+    last.into_iter().flatten().chain(0..system.members().len())
+}
+
+/// Members are roles, and so as few.
+fn narrow(member: usize) -> u16 {
+    u16::try_from(member).unwrap_or(u16::MAX)
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Actor, System};
+use super::{System, scc};
 use crate::global::MessageId;
-use crate::local::{ActKind, Move};
+use crate::local::ActKind;
 
 /// Something that must not be reachable. Members, not roles, are named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,30 +28,22 @@ impl Faults {
     /// Looks for faults in a configuration.
     pub(super) fn look(&mut self, system: &System<'_>, config: &[u32]) {
         for member in 0..system.members().len() {
-            self.look_at(system, config, member);
+            if let Some(fault) = stuck(system, config, member) {
+                self.note(fault);
+            }
         }
-    }
-
-    /// Looks for the faults that a step may have brought.
-    pub(super) fn look_after(&mut self, system: &System<'_>, config: &[u32], actor: Actor) {
-        self.look_at(system, config, actor.member);
-        self.look_at(system, config, actor.peer);
-    }
-
-    fn look_at(&mut self, system: &System<'_>, config: &[u32], member: usize) {
-        if let Some(fault) = stuck(system, config, member) {
-            self.note(fault);
-        }
-        let done = system.state(config, member).moves.is_empty();
-        let channels = if done || system.has_connections() { system.incoming(member) } else { &[] };
-        for &channel in channels {
+        for (channel, &(from, member)) in system.channels().iter().enumerate() {
             let Some(message) = system.slot(config, channel) else { continue };
-            let (from, _) = system.channels()[channel];
-            if done || !system.connected(config, member, from) {
+            if system.state(config, member).moves.is_empty() || !system.connected(config, member, from) {
                 self.note(Fault::Orphan { member, from, message });
             }
         }
-        self.deadlock(system, config, member);
+        self.deadlocks(system, config);
+    }
+
+    /// Whether any was found.
+    pub(super) fn any(&self) -> bool {
+        !self.found.is_empty()
     }
 
     pub(super) fn into_found(self) -> Vec<Fault> {
@@ -64,36 +56,48 @@ impl Faults {
         }
     }
 
-    /// A circle of waiting that `member` is in, or leads to.
-    fn deadlock(&mut self, system: &System<'_>, config: &[u32], member: usize) {
-        let mut circle = vec![member];
-        let mut next = 0;
-        while next < circle.len() {
-            let Some(peers) = waits_for(system, config, circle[next]) else { return };
-            for peer in peers {
-                if !circle.contains(&peer) {
-                    circle.push(peer);
-                }
-            }
-            next += 1;
+    /// The smallest sets of members that all wait for each other. Others that wait for one of them are not named.
+    fn deadlocks(&mut self, system: &System<'_>, config: &[u32]) {
+        let waiting: Vec<Option<Vec<usize>>> =
+            (0..system.members().len()).map(|member| waits_for(system, config, member)).collect();
+        let waiting = for_ever(waiting);
+        if waiting.iter().all(Option::is_none) {
+            return;
         }
-        circle.sort_unstable();
-        self.note(Fault::Deadlock { waiting: circle.into_iter().map(|member| (member, config[member])).collect() });
+        let peers =
+            |member: usize| waiting[member].iter().flatten().map(|peer| u32::try_from(*peer).unwrap_or(u32::MAX));
+        for mut circle in scc::components(waiting.len(), peers) {
+            circle.sort_unstable();
+            let closed = |member: &u32| peers(*member as usize).all(|peer| circle.binary_search(&peer).is_ok());
+            if circle.len() > 1 && circle.iter().all(closed) {
+                let waiting = circle.iter().map(|member| (*member as usize, config[*member as usize])).collect();
+                self.note(Fault::Deadlock { waiting });
+            }
+        }
     }
 }
 
-fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
-    let moves = &system.state(config, member).moves;
-    let first = moves.first()?;
-    if moves.iter().any(|step| !matches!(step.act.kind, ActKind::Receive | ActKind::Detect | ActKind::Crash)) {
-        return None;
+/// Of those who wait, the ones that wait only for others who wait for ever too.
+fn for_ever(mut waiting: Vec<Option<Vec<usize>>>) -> Vec<Option<Vec<usize>>> {
+    let mut waited_for_by: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
+    for (member, peers) in waiting.iter().enumerate() {
+        peers.iter().flatten().for_each(|peer| waited_for_by[*peer].push(member));
     }
-    let from = system.place(first.act.peer);
+    let mut going: Vec<usize> = (0..waiting.len()).filter(|member| waiting[*member].is_none()).collect();
+    while let Some(member) = going.pop() {
+        going.extend(waited_for_by[member].iter().filter(|waits| waiting[**waits].take().is_some()));
+    }
+    waiting
+}
+
+fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
+    let peers = system.waits_on(config, member)?;
+    let from = system.place(system.state(config, member).moves.first()?.act.peer);
     let message = system.slot(config, system.channel(from, member)?)?;
     // Where several peers may come first, only messages from all of them leave no way on.
-    let comes = |peer| system.channel(peer, member).and_then(|channel| system.slot(config, channel)).is_some();
-    let mut waits = moves.iter().filter(|step| step.act.kind != ActKind::Crash);
-    if waits.any(|step| system.can(config, member, step) || !comes(system.place(step.act.peer))) {
+    let comes = |peer: &usize| system.channel(*peer, member).and_then(|channel| system.slot(config, channel)).is_some();
+    let taken = |peer: &usize| !system.taking(config, member, *peer).is_empty();
+    if peers.iter().any(|peer| taken(peer) || !comes(peer)) {
         return None;
     }
     Some(Fault::Stuck { member, state: config[member], from, message })
@@ -101,30 +105,22 @@ fn stuck(system: &System<'_>, config: &[u32], member: usize) -> Option<Fault> {
 
 /// Those of whom one must act before `member` can; `None` if it need not wait for anybody.
 fn waits_for(system: &System<'_>, config: &[u32], member: usize) -> Option<Vec<usize>> {
-    let moves: Vec<&Move> =
-        system.state(config, member).moves.iter().filter(|step| step.act.kind != ActKind::Crash).collect();
-    if moves.is_empty() {
-        return None;
-    }
-    let peer = |place: crate::global::Role| system.place(place);
-    let all = |kinds: &[ActKind]| moves.iter().all(|step| kinds.contains(&step.act.kind));
-    if moves.iter().any(|step| step.act.kind == ActKind::Detect && system.can(config, member, step)) {
-        return None;
-    }
-    if all(&[ActKind::Receive, ActKind::Detect]) {
-        let mut peers: Vec<usize> = moves.iter().map(|step| peer(step.act.peer)).collect();
-        peers.sort_unstable();
-        peers.dedup();
+    if let Some(peers) = system.waits_on(config, member) {
         let comes =
             |from: &usize| system.channel(*from, member).and_then(|channel| system.slot(config, channel)).is_some();
-        return (!peers.iter().any(comes)).then_some(peers);
+        return (!peers.iter().any(comes)).then(|| peers.into_owned());
     }
+    if !system.has_connections() {
+        return None;
+    }
+    let moves = &system.state(config, member).moves;
+    let all = |kinds: &[ActKind]| !moves.is_empty() && moves.iter().all(|step| kinds.contains(&step.act.kind));
     let starts_by_accepting = all(&[ActKind::Accept]) && config[member] == system.machine(member).initial;
     let synchronous = all(&[ActKind::Accept, ActKind::Request, ActKind::WrapClient, ActKind::WrapServer]);
     if !synchronous || starts_by_accepting || moves.iter().any(|step| system.answered(config, member, step)) {
         return None;
     }
-    let mut peers: Vec<usize> = moves.iter().map(|step| peer(step.act.peer)).collect();
+    let mut peers: Vec<usize> = moves.iter().map(|step| system.place(step.act.peer)).collect();
     peers.sort_unstable();
     peers.dedup();
     Some(peers)

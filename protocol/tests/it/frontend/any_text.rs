@@ -3,31 +3,8 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use rekindle_protocol::CheckOptions;
-use rekindle_protocol::diagnostics::{Colour, Report};
 
-use super::load;
-
-/// Loads, checks, compiles and renders.
-fn pipeline(text: &str) -> Report {
-    let report = match load(text) {
-        Err(report) => report,
-        Ok(program) => {
-            let report = program.check(CheckOptions::default());
-            for protocol in program.protocols() {
-                drop(program.compile(Some(&protocol.name)));
-            }
-            report
-        }
-    };
-    for finding in &report.diagnostics {
-        assert!(finding.span.start <= finding.span.end);
-        assert!(finding.span.end as usize <= text.len());
-    }
-    drop(report.render(Colour::On));
-    assert_eq!(report.located().len(), report.diagnostics.len());
-    report
-}
+use super::harness::{front, pipeline, text_of};
 
 /// Words and marks of the language, in any order.
 fn soup() -> impl Strategy<Value = String> {
@@ -94,25 +71,6 @@ fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(words, 0..60).prop_map(|words| words.join(" "))
 }
 
-/// Well-formed protocols of three roles, sensible or not.
-fn protocol() -> impl Strategy<Value = String> {
-    let role = || prop::sample::select(vec!["A", "B", "C"]);
-    let message = (prop::sample::select(vec!["a", "b"]), role(), role())
-        .prop_map(|(label, from, to)| format!("{label}() from {from} to {to};"));
-    let leaf = prop_oneof![6 => message, 1 => Just("continue X;".to_owned()), 1 => Just("do P(B, C, A);".to_owned())];
-    let block = |inner: BoxedStrategy<String>| prop::collection::vec(inner, 0..4).prop_map(|parts| parts.join(" "));
-    let body = leaf.prop_recursive(4, 24, 4, move |inner| {
-        let (one, two) = (block(inner.clone().boxed()), block(inner.clone().boxed()));
-        prop_oneof![
-            3 => inner.clone(),
-            2 => (role(), one, two).prop_map(|(at, one, two)| format!("choice at {at} {{ {one} }} or {{ {two} }}")),
-            1 => block(inner.boxed()).prop_map(|body| format!("rec X {{ {body} }}")),
-        ]
-    });
-    prop::collection::vec(body, 1..4)
-        .prop_map(|parts| format!("global protocol P(role A, role B, role C) {{ rec X {{ {} }} }}", parts.join(" ")))
-}
-
 proptest! {
     #[test]
     fn any_characters(text in "\\PC*") {
@@ -125,8 +83,13 @@ proptest! {
     }
 
     #[test]
-    fn any_protocol(text in protocol()) {
-        pipeline(&text);
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        drop(front(&text_of(&bytes)));
+    }
+
+    #[test]
+    fn any_protocol(choices in prop::collection::vec(any::<u8>(), 0..400)) {
+        pipeline(&text_of(&[&[0xff], choices.as_slice()].concat()));
     }
 }
 

@@ -150,6 +150,23 @@ fn many_roles_are_not_all_listed() {
 }
 
 #[test]
+fn of_very_many_findings_the_first_are_shown() {
+    let wrong = |count: usize| {
+        let body = "m() from A to X;\n".repeat(count);
+        refusal(&format!("global protocol P(role A, role B) {{\n{body}}}"))
+    };
+    let report = wrong(100_000);
+    assert_eq!(report.diagnostics.len(), 100_000);
+    let rendered = report.render(Colour::Off);
+    assert_eq!(rendered.matches("error[S010]").count(), 200);
+    assert!(rendered.ends_with("\n\n200 errors shown … and 99800 more\n"), "{rendered}");
+    assert_eq!((report.located().len(), report.more()), (200, 99_800));
+    let few = wrong(200);
+    assert!(!few.render(Colour::Off).contains("shown"));
+    assert_eq!((few.located().len(), few.more()), (200, 0));
+}
+
+#[test]
 fn a_byte_order_mark_is_passed_over() {
     let text = "global protocol P(role A, role B) { m() from A to B; }";
     load_text(&format!("\u{feff}{text}")).unwrap().compile(None).unwrap();

@@ -88,6 +88,30 @@ fn a_loop_of_a_hundred_thousand_interactions() {
 }
 
 #[test]
+fn very_many_roles_and_receivers() {
+    let names = |what: &str| (0..200_000).map(|role| format!("{what}R{role}")).collect::<Vec<_>>().join(", ");
+    let text = format!("global protocol P({}) {{ m() from R0 to {}; }}", names("role "), names(""));
+    let report = load(&text).err().unwrap();
+    let messages: Vec<&str> = report.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["`R0` sends to itself"]);
+}
+
+/// Each of forty loops, one in the other, may be gone round with another connection open: 2^40 ways.
+#[test]
+fn connections_in_nested_loops() {
+    let count = 40;
+    let roles: String = (1..=count).fold("role R0".to_owned(), |roles, role| format!("{roles}, role R{role}"));
+    let open: String = (1..=count).fold(String::new(), |open, at| format!("{open} rec X{at} {{"));
+    let branches: Vec<String> = (1..=count).map(|at| format!("connect R0 to R{at}; continue X{at};")).collect();
+    let body = format!("choice at R0 {{ {} }}", branches.join(" } or { "));
+    let text = format!("explicit global protocol P({roles}) {{ {open} {body} {} }}", "}".repeat(count));
+    let report = load(&text).unwrap().check(CheckOptions::default());
+    let codes: Vec<&str> = report.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["S040"; 40]);
+    assert!(report.diagnostics.iter().all(|finding| finding.message.ends_with("may be connected already")), "{report}");
+}
+
+#[test]
 fn what_is_too_large_is_refused_once() {
     let text = format!("{} global protocol P(role A, role B) {{ do Q0(A, B); }}", doubling("aux"));
     let report = load(&text).unwrap().check(CheckOptions::default());
