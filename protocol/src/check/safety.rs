@@ -3,7 +3,7 @@
 //! Roles that never communicate, not even through others, are explored apart: what one component does cannot matter to
 //! another, except that an end of all is an end of each.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::system::System;
 use super::system::crashes::with_crashes;
@@ -32,7 +32,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     };
     let systems = components(global, locals);
     let explored: Vec<Explored> = systems.iter().map(|system| explore(system, MAX_CONFIGURATIONS)).collect();
-    let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
+    let mut reporter = Reporter::new(program, global);
     for (system, explored) in systems.iter().zip(&explored) {
         for fault in &explored.faults {
             reporter.fault(system, fault);
@@ -55,7 +55,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
             }
         }
         if one.stopped == Some(Stop::Bound) {
-            reporter.bounded(MAX_CONFIGURATIONS);
+            reporter.bounded();
         }
     }
     reporter.findings
@@ -93,24 +93,30 @@ fn find(leader: &mut [usize], role: usize) -> usize {
 
 /// Turns what exploration found into findings, each thing once.
 pub(super) struct Reporter<'a> {
-    pub(super) program: &'a Program,
-    pub(super) global: &'a Global,
-    pub(super) known: HashSet<(Code, Span, String)>,
+    program: &'a Program,
+    global: &'a Global,
+    known: HashSet<(Code, Span, String)>,
+    /// Where each message stands first; made when it is first asked for.
+    sent: HashMap<(Role, Role, MessageId), Span>,
     pub(super) findings: Vec<Diagnostic>,
 }
 
-impl Reporter<'_> {
+impl<'a> Reporter<'a> {
+    pub(super) fn new(program: &'a Program, global: &'a Global) -> Self {
+        Reporter { program, global, known: HashSet::new(), sent: HashMap::new(), findings: Vec::new() }
+    }
+
     fn push(&mut self, finding: Diagnostic) {
         if self.known.insert((finding.code, finding.span, finding.message.clone())) {
             self.findings.push(finding);
         }
     }
 
-    fn role(&self, system: &System<'_>, member: usize) -> &str {
+    fn role(&self, system: &System<'_>, member: usize) -> &'a str {
         self.program.role_text(self.global, system.members()[member])
     }
 
-    fn wording(&self) -> Wording<'_> {
+    fn wording(&self) -> Wording<'a> {
         Wording { program: self.program, global: self.global }
     }
 
@@ -180,12 +186,15 @@ impl Reporter<'_> {
     }
 
     /// The first place where a message is sent.
-    fn sent(&self, sender: Role, receiver: Role, wanted: MessageId) -> Span {
-        let place = self.global.interactions.iter().map(|node| self.global.node(*node)).find(|node| match node.kind {
-            NodeKind::Message { from, to, message, .. } => from == sender && to == receiver && message == wanted,
-            _ => false,
-        });
-        place.map_or(self.global.span, |node| node.span)
+    fn sent(&mut self, sender: Role, receiver: Role, wanted: MessageId) -> Span {
+        if self.sent.is_empty() {
+            for node in self.global.interactions.iter().map(|node| self.global.node(*node)) {
+                if let NodeKind::Message { from, to, message, .. } = node.kind {
+                    self.sent.entry((from, to, message)).or_insert(node.span);
+                }
+            }
+        }
+        self.sent.get(&(sender, receiver, wanted)).copied().unwrap_or(self.global.span)
     }
 
     /// Roles that are not done where nothing can happen any more.
@@ -232,8 +241,8 @@ impl Reporter<'_> {
         }
     }
 
-    pub(super) fn bounded(&mut self, bound: usize) {
-        let finding = self.wording().not_proved(&format!("more than {bound} configurations to look at"));
+    pub(super) fn bounded(&mut self) {
+        let finding = self.wording().not_proved("more configurations than are looked at");
         self.push(finding);
     }
 }

@@ -4,10 +4,11 @@
 //! turn whatever is chosen, and nothing is left to check. Otherwise each machine is rewritten so that it remembers what
 //! it chose, as if it had been written for that one way, and the system is explored again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::safety::{Reporter, components};
+use super::safety::{Reporter, components as systems};
 use super::system::explore::{Stop, explore};
+use super::system::scc::components;
 use super::wording::Wording;
 use crate::diagnostics::Diagnostic;
 use crate::global::{Global, NodeKind};
@@ -16,6 +17,8 @@ use crate::program::Program;
 
 /// How many states a rewritten machine may have.
 const MAX_STATES: usize = 20_000;
+/// How many choices they may remember in all.
+const MAX_COMMITMENTS: usize = 2_000_000;
 /// How many configurations of the rewritten system are remembered at most.
 const MAX_CONFIGURATIONS: usize = 100_000;
 
@@ -27,17 +30,17 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     if !super::avoidance::some_role_can_be_avoided(global) {
         return Vec::new();
     }
-    let mut reporter = Reporter { program, global, known: HashSet::new(), findings: Vec::new() };
+    let mut reporter = Reporter::new(program, global);
     let rewritten: Option<Vec<Local>> = locals.iter().map(commit).collect();
     let Some(rewritten) = rewritten else {
         let what = format!("a role with more than {MAX_STATES} states if its choices always go the same way");
         return vec![Wording { program, global }.not_proved(&what).hint("check with `--fair` if choices are fair")];
     };
-    for system in components(global, &rewritten) {
+    for system in systems(global, &rewritten) {
         let explored = explore(&system, MAX_CONFIGURATIONS);
         explored.traps.iter().for_each(|trap| reporter.trap(&system, trap));
         if explored.stopped == Some(Stop::Bound) {
-            reporter.bounded(MAX_CONFIGURATIONS);
+            reporter.bounded();
         }
     }
     reporter.findings
@@ -59,7 +62,10 @@ fn commit(machine: &Local) -> Option<Local> {
     if chooses.iter().all(|chooses| !chooses) {
         return Some(machine.clone());
     }
-    let reach = Reach::of(machine, &chooses);
+    // Whoever has been in a state comes back to it as long as it stays in the same component.
+    let component = components_of(machine);
+    let returns = |from: u32, to: u32| component[from as usize] == component[to as usize];
+    let mut total = 0;
     let mut numbers: HashMap<(u32, Commitments), u32> = HashMap::new();
     let mut order = vec![(machine.initial, Commitments::new())];
     numbers.insert(order[0].clone(), 0);
@@ -74,11 +80,12 @@ fn commit(machine: &Local) -> Option<Local> {
                 continue;
             }
             let mut after = commitments.clone();
-            if chooses[state as usize] && committed.is_none() && reach.reaches(step.to, state) {
+            if chooses[state as usize] && committed.is_none() && returns(step.to, state) {
                 after.push((state, index));
                 after.sort_unstable();
             }
-            after.retain(|(at, _)| reach.reaches(step.to, *at));
+            after.retain(|(at, _)| returns(step.to, *at));
+            total += after.len();
             let key = (step.to, after);
             let fresh = u32::try_from(order.len()).ok()?;
             let to = *numbers.entry(key).or_insert_with_key(|key| {
@@ -87,7 +94,7 @@ fn commit(machine: &Local) -> Option<Local> {
             });
             moves.push(Move { act: step.act, to });
         }
-        if order.len() > MAX_STATES {
+        if order.len() > MAX_STATES || total > MAX_COMMITMENTS {
             return None;
         }
         states.push(LocalState { moves, ..original.clone() });
@@ -95,35 +102,14 @@ fn commit(machine: &Local) -> Option<Local> {
     Some(Local { initial: 0, states })
 }
 
-/// Which states reach which choices.
-struct Reach {
-    /// Per state that chooses: from which states it is reached.
-    from: HashMap<u32, HashSet<u32>>,
-}
-
-impl Reach {
-    fn of(machine: &Local, chooses: &[bool]) -> Self {
-        let mut before: Vec<Vec<u32>> = vec![Vec::new(); machine.states.len()];
-        for (from, state) in (0u32..).zip(&machine.states) {
-            state.moves.iter().for_each(|step| before[step.to as usize].push(from));
+/// For each state, the number of its strongly connected component.
+fn components_of(machine: &Local) -> Vec<usize> {
+    let mut of = vec![0; machine.states.len()];
+    let successors = |state: usize| machine.states[state].moves.iter().map(|step| step.to);
+    for (index, component) in components(machine.states.len(), successors).into_iter().enumerate() {
+        for state in component {
+            of[state as usize] = index;
         }
-        let mut from = HashMap::new();
-        for (target, _) in (0u32..).zip(chooses).filter(|(_, chooses)| **chooses) {
-            let mut seen = HashSet::from([target]);
-            let mut todo = vec![target];
-            while let Some(state) = todo.pop() {
-                for &earlier in &before[state as usize] {
-                    if seen.insert(earlier) {
-                        todo.push(earlier);
-                    }
-                }
-            }
-            from.insert(target, seen);
-        }
-        Reach { from }
     }
-
-    fn reaches(&self, state: u32, choice: u32) -> bool {
-        self.from.get(&choice).is_some_and(|from| from.contains(&state))
-    }
+    of
 }

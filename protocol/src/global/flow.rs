@@ -56,7 +56,12 @@ impl Flow {
 
     fn sequence(&mut self, global: &Global, nodes: &[NodeId], (mut entry, exit): (u32, u32), around: NodeId) {
         for (index, &node) in nodes.iter().enumerate() {
-            let target = if index + 1 == nodes.len() { exit } else { self.point() };
+            // What leads to a `continue` leads to its loop at once.
+            let target = match nodes.get(index + 1).map(|next| &global.node(*next).kind) {
+                None => exit,
+                Some(NodeKind::Continue { target }) => self.heads[*target as usize],
+                Some(_) => self.point(),
+            };
             self.node(global, node, (entry, target), around);
             entry = target;
         }
@@ -77,6 +82,7 @@ impl Flow {
                 self.sequence(global, body, (head, exit), id);
                 (head, None)
             }
+            NodeKind::Continue { target } if self.heads[*target as usize] == entry => return,
             NodeKind::Continue { target } => (self.heads[*target as usize], None),
             NodeKind::Message { .. }
             | NodeKind::Connect { .. }

@@ -8,7 +8,10 @@ use super::{Act, Local, LocalState, Move};
 /// How many states a determinised machine may have.
 pub(crate) const MAX_STATES: usize = 1_000_000;
 
-/// The machine grew beyond [`MAX_STATES`].
+/// How many states of the given machine all of them together may stand for.
+const MAX_MEMBERS: usize = 4_000_000;
+
+/// The machine grew beyond [`MAX_STATES`], or what it stands for.
 #[derive(Debug)]
 pub(crate) struct TooManyStates;
 
@@ -25,6 +28,7 @@ pub(crate) fn determinise(machine: Local) -> Result<Local, TooManyStates> {
     let mut order = vec![vec![machine.initial]];
     subsets.insert(order[0].clone(), 0);
     let mut states = Vec::new();
+    let mut members = 0;
     let mut next = 0;
     while next < order.len() {
         let mut targets: Vec<(Act, u32)> = Vec::new();
@@ -45,7 +49,8 @@ pub(crate) fn determinise(machine: Local) -> Result<Local, TooManyStates> {
             });
             merged.moves.push(Move { act: group[0].0, to });
         }
-        if order.len() > MAX_STATES {
+        members += order[next].len();
+        if order.len() > MAX_STATES || members > MAX_MEMBERS {
             return Err(TooManyStates);
         }
         merged.settle();

@@ -135,11 +135,22 @@ impl<'a> Builder<'a> {
         let mut rest = presence.of_sequence(nodes).peekable();
         let mut entry = entry;
         while let Some(node) = rest.next() {
-            let target = if rest.peek().is_some() { self.state() } else { exit };
+            let target = match rest.peek() {
+                None => exit,
+                Some(next) => self.head_if_continued(*next).unwrap_or_else(|| self.state()),
+            };
             self.node(node, entry, target)?;
             entry = target;
         }
         Ok(())
+    }
+
+    /// What leads to a `continue` leads to its loop at once: many such states would each copy all that may come first in it.
+    fn head_if_continued(&self, id: NodeId) -> Option<u32> {
+        match self.presence.global.node(id).kind {
+            NodeKind::Continue { target } => self.entries.get(&target).copied(),
+            _ => None,
+        }
     }
 
     fn node(&mut self, id: NodeId, entry: u32, exit: u32) -> Result<(), TooManyStates> {
@@ -180,7 +191,9 @@ impl<'a> Builder<'a> {
             }
             NodeKind::Continue { target } => {
                 let state = self.entries.get(target).copied().unwrap_or(entry);
-                self.silent[entry as usize].push(state);
+                if state != entry {
+                    self.silent[entry as usize].push(state);
+                }
             }
         }
         Ok(())
