@@ -32,7 +32,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "Better a clear refusal than a protocol that is read as something else."
         ),
         Code::TooLarge => explanation!(
-            "A protocol has at most 1,000 roles and 1,000,000 interactions once its calls are inlined, the calls of a file together take at most 4,000,000 steps to inline, and a machine has at most 1,000,000 states.",
+            "A protocol has at most 1,000 roles and 1,000,000 interactions once its calls are inlined, the calls of a file together take at most 4,000,000 steps to inline, at most 1,000 modules are imported, and a machine has at most 1,000,000 states.",
             "aux global protocol Q(role A, role B, role C, role D, …) {\n    choice at A { do Q(B, A, C, D, …); } or { do Q(D, C, B, A, …); }\n}",
             "aux global protocol Q(role A, role B, role C, role D, …) {\n    rec X { choice at A { next() from A to B; continue X; } or { end() from A to B; } }\n}",
             "Calls that permute many roles are inlined once for each order, and there are very many orders."

@@ -8,6 +8,9 @@ use crate::syntax::ast::{Module, QName};
 use crate::syntax::names::Names;
 use crate::syntax::parser;
 
+/// How many modules a program may have: links between folders can give one file paths without end.
+const MAX_MODULES: usize = 1_000;
+
 /// Reads imported sources until nothing new is imported.
 pub(super) struct Loader<'a> {
     include: &'a [String],
@@ -84,6 +87,10 @@ impl<'a> Loader<'a> {
             if let Some(&known) = self.by_path.get(&path) {
                 return Some(known);
             }
+            if self.loaded.modules.len() >= MAX_MODULES {
+                self.too_many(import);
+                return None;
+            }
             if let Some(text) = (self.read)(&path) {
                 return Some(self.add(&path, text));
             }
@@ -92,6 +99,15 @@ impl<'a> Loader<'a> {
         let hint = format!("looked for `{relative}` in: {}", shown(bases));
         self.loaded.imports.push(Diagnostic::new(Code::ImportNotFound, import.span, message).hint(hint));
         None
+    }
+
+    /// Reports the first import of a module too many.
+    fn too_many(&mut self, import: &QName) {
+        if self.loaded.imports.iter().all(|finding| finding.code != Code::TooLarge) {
+            let message = format!("more than {MAX_MODULES} modules are imported");
+            let finding = Diagnostic::new(Code::TooLarge, import.span, message).label("one too many");
+            self.loaded.imports.push(finding.hint("put protocols that belong together into one module"));
+        }
     }
 
     /// Where imports of a module are looked up: the directory above its own path, then the include directories.

@@ -138,7 +138,7 @@ impl Writer<'_> {
             25..=27 if last => self.goes_on(),
             28..=29 => self.call(last),
             30 => self.connection(),
-            31 if nests => self.parallel(),
+            31 if nests && self.part.is_empty() => self.parallel(),
             _ => self.message(),
         }
     }
@@ -274,6 +274,9 @@ impl Writer<'_> {
     }
 
     fn parallel(&mut self) {
+        if !self.rarely(3) {
+            return self.message();
+        }
         let (around, loops) = (self.part.clone(), self.loops);
         for (keyword, letter) in [("par", 'p'), ("} and", 'q')] {
             let _ = writeln!(self.out, "{keyword} {{");

@@ -112,6 +112,20 @@ fn connections_in_nested_loops() {
 }
 
 #[test]
+fn imports_without_end_are_refused() {
+    // As where a folder holds a link to itself: each path is another one, and imports the next.
+    let mut asked = 0;
+    let mut read = |_: &str| {
+        asked += 1;
+        Some("module M; import x.M as Next; import y.M as Other;".to_owned())
+    };
+    let report = rekindle_protocol::load("M.scr", &[], &mut read).unwrap_err();
+    let messages: Vec<&str> = report.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["more than 1000 modules are imported"]);
+    assert!(asked <= 1_000);
+}
+
+#[test]
 fn what_is_too_large_is_refused_once() {
     let text = format!("{} global protocol P(role A, role B) {{ do Q0(A, B); }}", doubling("aux"));
     let report = load(&text).unwrap().check(CheckOptions::default());
