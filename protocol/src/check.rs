@@ -23,7 +23,6 @@ use crate::diagnostics::{Diagnostic, Report};
 use crate::global::inline::{self, CallBudget};
 use crate::global::{Global, Role};
 use crate::local::Local;
-use crate::local::determinise::MAX_STATES;
 use crate::local::project::{Presence, project};
 use crate::program::{Program, ProtocolId};
 use implementability::{Answer, Implementability};
@@ -167,6 +166,7 @@ impl Program {
     /// Safety and progress of the machines together.
     fn behaviour(&self, global: &Global, locals: &[Local], options: CheckOptions) -> Result<(), Vec<Diagnostic>> {
         none(safety::check(self, global, locals))?;
+        none(par::unproved(self, global))?;
         self.worst_case(global, locals, options)
     }
 
@@ -217,7 +217,7 @@ impl Program {
     pub(crate) fn too_many_states(&self, global: &Global, role: Role) -> Diagnostic {
         let role = global.roles[usize::from(role)];
         let text = self.names.text(role.name);
-        Diagnostic::new(Code::TooLarge, role.span, format!("the machine of `{text}` has more than {MAX_STATES} states"))
+        Diagnostic::new(Code::TooLarge, role.span, format!("the machine of `{text}` is too large"))
             .hint("use different labels for messages that begin different branches, and fewer parts in a `par`")
     }
 

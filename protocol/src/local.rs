@@ -23,15 +23,15 @@ pub(crate) struct LocalState {
     pub(crate) moves: Vec<Move>,
     /// Numbers of the interactions that the moves stand for, ascending.
     pub(crate) numbers: Vec<u32>,
-    /// The moves are of several parts of a `par`: which one comes first is not the role's choice.
-    pub(crate) parallel: bool,
+    /// Where several parts of a `par` go on: for each move the choice that it belongs to, one for each state of a part.
+    /// Which part comes first is not the role's choice. Empty: the moves are one choice. Lost when states are merged.
+    pub(crate) choices: Vec<u32>,
 }
 
 impl LocalState {
     /// Adds to the description what is said of `other`, which this state stands for too.
     fn describe(&mut self, other: &LocalState) {
         self.numbers.extend_from_slice(&other.numbers);
-        self.parallel |= other.parallel;
     }
 
     /// Puts moves and numbers in order, each once.

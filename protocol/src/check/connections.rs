@@ -73,7 +73,7 @@ impl Checker<'_> {
                 NodeKind::Connect { from, to, .. } => self.connects(*from, *to, node, connections),
                 NodeKind::Disconnect { left, right } => self.disconnects(*left, *right, node, connections),
                 NodeKind::Choice { blocks, .. } => self.choice(blocks, connections),
-                NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, connections)),
+                NodeKind::Par { blocks } => self.par(blocks, connections),
                 NodeKind::Rec { body } => self.rounds(node, body, connections),
                 NodeKind::Continue { target } => self.reach(*target, connections),
             }
@@ -108,6 +108,47 @@ impl Checker<'_> {
                 join(connections, &after);
             }
         }
+    }
+
+    /// What one part of a `par` opens or closes is unclear to the others.
+    fn par(&mut self, blocks: &[Vec<NodeId>], connections: &mut Connections) {
+        let before = connections.clone();
+        let changed: Vec<HashSet<usize>> = blocks.iter().map(|block| self.changed(block)).collect();
+        for (index, block) in blocks.iter().enumerate() {
+            let others: HashSet<usize> = changed
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index)
+                .flat_map(|(_, pairs)| pairs)
+                .copied()
+                .collect();
+            let mut part = before.clone();
+            for &pair in &others {
+                part[pair] = Status::Unclear;
+            }
+            self.sequence(block, &mut part);
+            for &pair in &changed[index] {
+                connections[pair] = if others.contains(&pair) { Status::Unclear } else { part[pair] };
+            }
+        }
+    }
+
+    /// The pairs that are connected or disconnected somewhere in a sequence.
+    fn changed(&self, nodes: &[NodeId]) -> HashSet<usize> {
+        let mut pairs = HashSet::new();
+        for &node in nodes {
+            match &self.global.node(node).kind {
+                NodeKind::Connect { from: left, to: right, .. } | NodeKind::Disconnect { left, right } => {
+                    pairs.insert(self.pair(*left, *right));
+                }
+                NodeKind::Choice { blocks, .. } | NodeKind::Par { blocks } => {
+                    pairs.extend(blocks.iter().flat_map(|block| self.changed(block)));
+                }
+                NodeKind::Rec { body } => pairs.extend(self.changed(body)),
+                _ => {}
+            }
+        }
+        pairs
     }
 
     fn pair(&self, left: Role, right: Role) -> usize {

@@ -136,18 +136,26 @@ impl<'a> Checker<'a> {
                 targets.insert(node, target);
             }
         }
-        let mut reported = BTreeSet::new();
+        let mut starts: BTreeMap<Role, Vec<u32>> = BTreeMap::new();
         for &crash in &self.crashes {
-            let NodeKind::Message { from: dead, .. } = self.global.node(crash).kind else { continue };
-            let mut seen: BTreeSet<u32> = targets.get(&crash).copied().into_iter().collect();
-            let mut todo: Vec<u32> = seen.iter().copied().collect();
+            if let NodeKind::Message { from: dead, .. } = self.global.node(crash).kind {
+                starts.entry(dead).or_default().extend(targets.get(&crash));
+            }
+        }
+        let mut reported = BTreeSet::new();
+        for (dead, mut todo) in starts {
+            let mut seen = vec![false; flow.steps.len()];
             while let Some(point) = todo.pop() {
+                if std::mem::replace(&mut seen[point as usize], true) {
+                    continue;
+                }
                 for &(target, by) in &flow.steps[point as usize] {
                     let acts = by.filter(|node| self.global.takes_part(dead, *node) && !self.is_crash_of(dead, *node));
-                    if let Some(node) = acts {
-                        reported.insert((node, dead));
-                    } else if seen.insert(target) {
-                        todo.push(target);
+                    match acts {
+                        Some(node) => {
+                            reported.insert((node, dead));
+                        }
+                        None => todo.push(target),
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! The complete check of implementability, for protocols that merge-based projection refuses.
+//! The complete check of implementability, for protocols that are refused as long as branches which begin alike are kept
+//! apart, or that are too large to be explored.
 //!
 //! Source: Li, Stutz, Wies, Zufferey, *Complete Multiparty Session Type Projection with Automata* (CAV 2023). Each role's
 //! machine is made by the subset construction: its states are what the role can know of where the protocol stands. They
@@ -95,7 +96,7 @@ impl<'a> Implementability<'a> {
 
     fn role(&self, role: Role, budget: &mut Budget) -> Result<Option<Knowledge>, Spent> {
         let knowledge = Knowledge::of(&self.automaton, role, budget)?;
-        let valid = !knowledge.has_mixed_choice(&self.automaton)
+        let valid = !knowledge.has_mixed_choice()
             && knowledge.is_send_valid(&self.automaton, budget)?
             && availability::is_receive_valid(&knowledge, &self.automaton, budget)?;
         Ok(valid.then_some(knowledge))

@@ -1,6 +1,10 @@
 //! Parts of a `par` go on by themselves: no loop leads out of one, and who gets a message knows to which part it belongs.
+//!
+//! They meet in the channels that more than one of them uses: there a message of one part may stand before one of another.
+//! That matters where the receiver waits, in the part of the first one, for another sender. A circle of such waiting needs
+//! two such channels.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
@@ -15,6 +19,79 @@ pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
         checker.sequence(&global.root, &mut Vec::new());
     }
     checker.findings
+}
+
+/// Says that nothing is proved of a `par` where two channels or more may be in the way: the configurations that are looked
+/// at hold one message in each, and behind it there may be another that matters.
+pub(super) fn unproved(program: &Program, global: &Global) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    if global.uses(Feature::Par) {
+        outermost(program, global, &global.root, &mut findings);
+    }
+    findings
+}
+
+fn outermost(program: &Program, global: &Global, nodes: &[NodeId], findings: &mut Vec<Diagnostic>) {
+    for &node in nodes {
+        match &global.node(node).kind {
+            NodeKind::Choice { blocks, .. } => {
+                for block in blocks {
+                    outermost(program, global, block, findings);
+                }
+            }
+            NodeKind::Rec { body } => outermost(program, global, body, findings),
+            NodeKind::Par { .. } => {
+                let mut shared = BTreeSet::new();
+                channels(global, std::slice::from_ref(&node), &mut shared);
+                if shared.len() > 1 {
+                    let text = |role| program.role_text(global, role);
+                    let named: Vec<String> =
+                        shared.iter().map(|(from, to)| format!("`{}` to `{}`", text(*from), text(*to))).collect();
+                    let message = "not proved: messages of one part of this `par` may stand before those of another";
+                    let finding = Diagnostic::new(Code::NotProved, global.node(node).span, message)
+                        .label(format!("several parts send from {}, beside others", named.join(", from ")));
+                    findings.push(finding.hint(
+                        "let each receiver have one sender in such a part, or let the parts come one after another",
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The channels of a sequence; those in which parts of a `par` in it may be in each other's way are added to `shared`.
+fn channels(global: &Global, nodes: &[NodeId], shared: &mut BTreeSet<(Role, Role)>) -> BTreeSet<(Role, Role)> {
+    let mut all = BTreeSet::new();
+    for &node in nodes {
+        match &global.node(node).kind {
+            NodeKind::Message { from, to, crash: false, .. } => {
+                all.insert((*from, *to));
+            }
+            NodeKind::Choice { blocks, .. } => {
+                for block in blocks {
+                    all.extend(channels(global, block, shared));
+                }
+            }
+            NodeKind::Rec { body } => all.extend(channels(global, body, shared)),
+            NodeKind::Par { blocks } => {
+                let parts: Vec<_> = blocks.iter().map(|block| channels(global, block, shared)).collect();
+                // Of parts that use a channel, one in which its receiver hears from others too.
+                let waits_elsewhere = |part: &BTreeSet<(Role, Role)>, (from, to): (Role, Role)| {
+                    part.contains(&(from, to)) && part.iter().any(|(other, at)| *at == to && *other != from)
+                };
+                for channel in parts.iter().flatten() {
+                    let several = parts.iter().filter(|part| part.contains(channel)).count() > 1;
+                    if several && parts.iter().any(|part| waits_elsewhere(part, *channel)) {
+                        shared.insert(*channel);
+                    }
+                }
+                all.extend(parts.into_iter().flatten());
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// Sender, receiver and label; the empty label is none.
@@ -37,6 +114,8 @@ impl Checker<'_> {
         for &node in nodes {
             let span = global.node(node).span;
             match &global.node(node).kind {
+                // Both parts may notice a crash: it is no message.
+                NodeKind::Message { crash: true, .. } => {}
                 NodeKind::Message { from, to, message, .. } | NodeKind::Connect { from, to, message, .. } => {
                     messages.entry((*from, *to, global.messages.label(*message))).or_insert(span);
                 }

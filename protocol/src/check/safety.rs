@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::system::System;
-use super::system::crashes::with_crashes;
+use super::system::crashes::crashing;
 use super::system::explore::{Explored, MAX_CONFIGURATIONS, Stop, Trap, explore};
 use super::system::faults::Fault;
 use super::wording::Wording;
@@ -20,17 +20,8 @@ use crate::program::Program;
 ///
 /// Where crashes are part of the protocol, roles that are not reliable may crash at any point.
 pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec<Diagnostic> {
-    let crashing: Vec<Local>;
-    let locals = if global.handles_crashes() {
-        let crashing_if = |(role, local): (Role, &Local)| {
-            if global.reliable[usize::from(role)] { local.clone() } else { with_crashes(role, local) }
-        };
-        crashing = global.role_ids().zip(locals).map(crashing_if).collect();
-        &crashing
-    } else {
-        locals
-    };
-    let systems = components(global, locals);
+    let locals = crashing(global, locals);
+    let systems = components(global, &locals);
     let explored: Vec<Explored> = systems.iter().map(|system| explore(system, MAX_CONFIGURATIONS)).collect();
     let mut reporter = Reporter::new(program, global);
     for (system, explored) in systems.iter().zip(&explored) {
@@ -149,11 +140,11 @@ impl<'a> Reporter<'a> {
         );
         let finding = finding.label(format!("`{role}` {}", self.next(system, member, state)));
         // Where parts of a `par` go on at once no branch is to blame.
-        let hint = if system.machine(member).states[state as usize].parallel {
+        let hint = if system.machine(member).states[state as usize].choices.is_empty() {
+            format!("begin the branches with different messages to `{role}`")
+        } else {
             "messages of one sender come in their order: let the parts have senders of their own, or come one after another"
                 .to_owned()
-        } else {
-            format!("begin the branches with different messages to `{role}`")
         };
         self.push(finding.hint(hint));
     }

@@ -1,10 +1,15 @@
 //! Findings that more than one check makes.
 
+use std::collections::BTreeSet;
+
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
 use crate::global::{Global, MessageId, Role};
 use crate::local::{Act, ActKind, Move};
 use crate::program::Program;
+
+/// How many messages a finding names.
+const MAX_NAMED: usize = 20;
 
 /// One protocol, for whoever words findings about it.
 #[derive(Clone, Copy)]
@@ -29,26 +34,33 @@ impl<'a> Wording<'a> {
     /// What a role does next, as "waits for `a()`, `b()` from `A`" or "sends `a()`".
     pub(super) fn next<'m>(self, moves: impl IntoIterator<Item = &'m Move>) -> String {
         // Receives come first from one peer, then from the next.
-        let mut said: Vec<(ActKind, Role, Vec<String>)> = Vec::new();
+        let mut said: Vec<(ActKind, Role, BTreeSet<MessageId>)> = Vec::new();
         for step in moves {
             let Act { kind, peer, message } = step.act;
-            let place =
-                said.iter().position(|(known, from, _)| *known == kind && (kind == ActKind::Send || *from == peer));
-            let place = place.unwrap_or_else(|| {
-                said.push((kind, peer, Vec::new()));
+            let same = |(known, from, _): &(ActKind, Role, BTreeSet<MessageId>)| {
+                *known == kind && (kind == ActKind::Send || *from == peer)
+            };
+            let place = said.iter().position(same).unwrap_or_else(|| {
+                said.push((kind, peer, BTreeSet::new()));
                 said.len() - 1
             });
             if message != MessageId::NONE {
-                let text = format!("`{}`", self.program.message_text(self.global, message));
-                let messages = &mut said[place].2;
-                if !messages.contains(&text) {
-                    messages.push(text);
-                }
+                said[place].2.insert(message);
             }
         }
-        let said: Vec<String> =
-            said.into_iter().map(|(kind, peer, messages)| self.acts(kind, peer, &messages.join(", "))).collect();
-        if said.is_empty() { "is done".to_owned() } else { said.join(" or ") }
+        let texts: Vec<String> = said
+            .iter()
+            .map(|(kind, peer, messages)| {
+                let texts =
+                    messages.iter().take(MAX_NAMED).map(|message| self.program.message_text(self.global, *message));
+                let mut texts: Vec<String> = texts.map(|text| format!("`{text}`")).collect();
+                if messages.len() > MAX_NAMED {
+                    texts.push(format!("{} more", messages.len() - MAX_NAMED));
+                }
+                self.acts(*kind, *peer, &texts.join(", "))
+            })
+            .collect();
+        if texts.is_empty() { "is done".to_owned() } else { texts.join(" or ") }
     }
 
     fn acts(self, kind: ActKind, peer: Role, messages: &str) -> String {

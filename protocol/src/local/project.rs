@@ -4,11 +4,14 @@
 //! only the others, so that it waits for a message it may never get, which the later checks report. Parts of a `par` are
 //! interleaved in every way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::determinise::{MAX_STATES, TooManyStates};
 use super::{Act, ActKind, Local, LocalState, Move};
 use crate::global::{Global, MessageId, NodeId, NodeKind, Role};
+
+/// How much the interleavings of the parts of one `par` may take: moves, and places of all parts.
+const MAX_PAR: usize = 4_000_000;
 
 /// Which nodes leave something in the projection to one role.
 pub(crate) struct Presence<'a> {
@@ -109,19 +112,18 @@ pub(crate) fn project(presence: &Presence<'_>) -> Result<Local, TooManyStates> {
 /// A machine with silent moves.
 struct Builder<'a> {
     presence: &'a Presence<'a>,
-    /// Per state: moves with the number of their interaction.
-    moves: Vec<Vec<(Move, u32)>>,
+    moves: Vec<Vec<Step>>,
     /// Per state: where it may go silently.
     silent: Vec<Vec<u32>>,
-    /// States in which several parts of a `par` may go on.
-    parallel: HashSet<u32>,
+    /// How many states of parts of a `par` there are.
+    choices: u32,
     /// The state of each loop.
     entries: HashMap<NodeId, u32>,
 }
 
 impl<'a> Builder<'a> {
     fn new(presence: &'a Presence<'a>) -> Self {
-        Builder { presence, moves: Vec::new(), silent: Vec::new(), parallel: HashSet::new(), entries: HashMap::new() }
+        Builder { presence, moves: Vec::new(), silent: Vec::new(), choices: 0, entries: HashMap::new() }
     }
 
     fn state(&mut self) -> u32 {
@@ -200,7 +202,7 @@ impl<'a> Builder<'a> {
     }
 
     fn act(&mut self, entry: u32, exit: u32, act: Act, number: u32) {
-        self.moves[entry as usize].push((Move { act, to: exit }, number));
+        self.moves[entry as usize].push(Step { act, to: exit, number, choice: None });
     }
 
     /// All interleavings of the parts: a state for each combination of theirs that can be reached.
@@ -213,33 +215,42 @@ impl<'a> Builder<'a> {
             part.sequence(block, initial, end)?;
             parts.push(part.close(initial, end));
         }
+        // The choices of the parts' states, in a row.
+        let mut first_choices = Vec::with_capacity(parts.len());
+        for part in &parts {
+            first_choices.push(self.choices);
+            self.choices += narrow(part.states.len()) + part.choices;
+        }
         let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut todo = vec![vec![0; parts.len()]];
         let start = self.state();
         self.silent[entry as usize].push(start);
         known.insert(todo[0].clone(), start);
+        let mut size = 0;
         while let Some(places) = todo.pop() {
             let state = known[&places];
-            let here = || parts.iter().zip(&places).map(|(part, place)| &part.states[*place as usize]);
-            if here().filter(|state| !state.moves.is_empty()).count() > 1 {
-                self.parallel.insert(state);
-            }
-            if here().all(|state| state.ends) {
+            let here = parts.iter().zip(&places).map(|(part, place)| &part.states[*place as usize]);
+            if here.clone().all(|state| state.ends) {
                 self.silent[state as usize].push(exit);
             }
-            for (index, part) in parts.iter().enumerate() {
-                for (step, number) in &part.states[places[index] as usize].moves {
+            for (index, (part, from)) in parts.iter().zip(here).enumerate() {
+                let own = first_choices[index] + narrow(part.states.len());
+                for step in &from.moves {
                     let mut after = places.clone();
                     after[index] = step.to;
                     let to = *known.entry(after).or_insert_with_key(|after| {
                         todo.push(after.clone());
-                        self.state()
+                        self.moves.push(Vec::new());
+                        self.silent.push(Vec::new());
+                        narrow(self.moves.len() - 1)
                     });
-                    self.moves[state as usize].push((Move { act: step.act, to }, *number));
+                    let choice = step.choice.map_or(first_choices[index] + places[index], |inner| own + inner);
+                    self.moves[state as usize].push(Step { to, choice: Some(choice), ..*step });
+                    size += 1;
                 }
-            }
-            if self.moves.len() > MAX_STATES {
-                return Err(TooManyStates);
+                if self.moves.len() > MAX_STATES || size + known.len() * parts.len() > MAX_PAR {
+                    return Err(TooManyStates);
+                }
             }
         }
         Ok(())
@@ -255,7 +266,7 @@ impl<'a> Builder<'a> {
         let mut next = 0;
         while next < order.len() {
             let mut state = closure.state(&self, order[next], exit);
-            for (step, _) in &mut state.moves {
+            for step in &mut state.moves {
                 let to = step.to as usize;
                 if numbers[to] == u32::MAX {
                     numbers[to] = narrow(order.len());
@@ -266,36 +277,53 @@ impl<'a> Builder<'a> {
             states.push(state);
             next += 1;
         }
-        Closed { states }
+        Closed { states, choices: self.choices }
     }
+}
+
+/// A move with what is to be known of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    act: Act,
+    to: u32,
+    /// Of the interaction; 0 for what is none.
+    number: u32,
+    /// In a part of a `par`: the state of the part that it leaves.
+    choice: Option<u32>,
 }
 
 /// A machine without silent moves; its initial state is 0.
 struct Closed {
     states: Vec<ClosedState>,
+    /// How many choices the moves tell apart.
+    choices: u32,
 }
 
 #[derive(Default)]
 struct ClosedState {
-    moves: Vec<(Move, u32)>,
+    moves: Vec<Step>,
     /// The end can be reached without another move.
     ends: bool,
-    /// Several parts of a `par` may go on here.
-    parallel: bool,
 }
 
 impl Closed {
     fn into_local(self) -> Local {
-        let states = self.states.into_iter().map(|state| {
-            let mut numbers: Vec<u32> = state.moves.iter().map(|(_, number)| *number).filter(|n| *n > 0).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            let mut moves: Vec<Move> = state.moves.into_iter().map(|(step, _)| step).collect();
-            moves.sort_unstable();
-            moves.dedup();
-            LocalState { moves, numbers, parallel: state.parallel }
-        });
-        Local { initial: 0, states: states.collect() }
+        Local { initial: 0, states: self.states.into_iter().map(ClosedState::into_local).collect() }
+    }
+}
+
+impl ClosedState {
+    fn into_local(mut self) -> LocalState {
+        let numbers = self.moves.iter().map(|step| step.number).filter(|number| *number > 0).collect();
+        self.moves.sort_unstable();
+        self.moves.dedup_by_key(|step| (step.act, step.to));
+        let moves = self.moves.iter().map(|step| Move { act: step.act, to: step.to }).collect();
+        // Beside others, what a `par` begins with is one choice with them.
+        let choices: Option<Vec<u32>> = self.moves.iter().map(|step| step.choice).collect();
+        let choices = choices.filter(|choices| choices.windows(2).any(|pair| pair[0] != pair[1]));
+        let mut state = LocalState { moves, numbers, choices: choices.unwrap_or_default() };
+        state.settle();
+        state
     }
 }
 
@@ -312,7 +340,6 @@ impl Closure {
         self.seen[from as usize] = from;
         while let Some(state) = self.stack.pop() {
             closed.ends |= state == exit;
-            closed.parallel |= builder.parallel.contains(&state);
             closed.moves.extend_from_slice(&builder.moves[state as usize]);
             for &to in &builder.silent[state as usize] {
                 if self.seen[to as usize] != from {

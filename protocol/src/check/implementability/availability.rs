@@ -17,7 +17,11 @@ pub(super) fn is_receive_valid(
 ) -> Result<bool, Spent> {
     for set in &knowledge.sets {
         let receives: Vec<&Act> = set.moves.keys().filter(|act| act.kind == ActKind::Receive).collect();
+        if receives.windows(2).all(|pair| pair[0].peer == pair[1].peer) {
+            continue;
+        }
         for (taken, known) in &set.moves {
+            budget.spend(receives.len())?;
             for other in receives.iter().filter(|other| other.peer != taken.peer) {
                 let wanted = Wanted { from: other.peer, to: knowledge.role, message: other.message };
                 if wanted.is_available(automaton, &known.right_after, budget)? {

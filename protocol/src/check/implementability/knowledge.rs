@@ -66,11 +66,9 @@ impl Knowledge {
     }
 
     /// Whether the role may both send and receive somewhere.
-    pub(super) fn has_mixed_choice(&self, automaton: &Automaton) -> bool {
-        self.sets.iter().any(|set| {
-            let own = || events(automaton, &set.members).filter(|event| event.is_of(self.role));
-            own().any(|event| event.from == self.role) && own().any(|event| event.to == self.role)
-        })
+    pub(super) fn has_mixed_choice(&self) -> bool {
+        let of_kind = |set: &Set, kind| set.moves.keys().any(|act| act.kind == kind);
+        self.sets.iter().any(|set| of_kind(set, ActKind::Send) && of_kind(set, ActKind::Receive))
     }
 
     /// Send validity: each send of a set can be the role's next event from every member of the set.

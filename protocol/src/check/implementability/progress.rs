@@ -1,7 +1,7 @@
 //! What an implementable protocol may still lack: a role that is left waiting when all is over, or for ever while others
 //! go round a loop that is never left. Choices count as fair.
 
-use crate::check::system::scc::components;
+use crate::check::system::scc::{components, numbers};
 use crate::check::wording::Wording;
 use crate::diagnostics::Diagnostic;
 use crate::global::Global;
@@ -50,14 +50,9 @@ impl Loops {
     fn of(automaton: &Automaton) -> Self {
         let count = automaton.states.len();
         let all = components(count, |state| automaton.states[state].iter().map(|event| event.target));
-        let mut component = vec![0; count];
-        for (index, states) in all.iter().enumerate() {
-            for state in states {
-                component[*state as usize] = index;
-            }
-        }
+        let component = numbers(count, &all);
         let mut loops = Loops { of: vec![None; count], parts: Vec::new() };
-        for (index, states) in all.into_iter().enumerate() {
+        for (index, states) in (0u32..).zip(all) {
             let stays = |target: u32| component[target as usize] == index;
             let goes_on = !automaton.states[states[0] as usize].is_empty();
             if goes_on && events(automaton, &states).all(|event| stays(event.target)) {

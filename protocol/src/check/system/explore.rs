@@ -200,12 +200,7 @@ impl Explorer<'_> {
     /// Components with an edge inside and none to the outside.
     fn never_left(&self) -> Vec<Vec<u32>> {
         let components = scc::components(self.store.len(), |node| self.successors(node));
-        let mut of = vec![0u32; self.store.len()];
-        for (index, component) in components.iter().enumerate() {
-            for &node in component {
-                of[node as usize] = u32::try_from(index).unwrap_or(u32::MAX);
-            }
-        }
+        let of = scc::numbers(self.store.len(), &components);
         let stays = |component: &Vec<u32>| {
             let mut edges = component.iter().flat_map(|node| self.successors(*node as usize).map(|to| (*node, to)));
             let mut any = false;

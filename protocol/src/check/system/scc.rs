@@ -23,6 +23,17 @@ where
     tarjan.found
 }
 
+/// The number of each node's component.
+pub(in crate::check) fn numbers(count: usize, components: &[Vec<u32>]) -> Vec<u32> {
+    let mut of = vec![0; count];
+    for (number, component) in (0u32..).zip(components) {
+        for &node in component {
+            of[node as usize] = number;
+        }
+    }
+    of
+}
+
 struct Tarjan {
     number: Vec<u32>,
     low: Vec<u32>,

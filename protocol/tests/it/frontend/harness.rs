@@ -109,7 +109,8 @@ fn load(text: &str) -> Result<Program, Report> {
 /// A module that is found wherever `Lib` is imported from.
 fn library(path: &str) -> Option<String> {
     let name = path.strip_suffix(".scr")?.trim_start_matches("../").replace('/', ".");
-    (name == "Lib" || name.ends_with(".Lib")).then(|| {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (name.split('.').all(word) && (name == "Lib" || name.ends_with(".Lib"))).then(|| {
         format!(
             "module {name}; type <rust> \"u64\" from \"std\" as T; sig <rust> \"M\" from \"std\" as M;
             aux global protocol Ask<sig Q, type R>(role Client, role Server) {{
