@@ -301,7 +301,7 @@ pub(crate) struct ProtocolCheck {
     /// Take choices to be fair: skip the check against one that always goes the same way
     #[arg(long)]
     pub(crate) fair: bool,
-    /// Accept whatever can be implemented, also where branches that begin alike would have to be merged
+    /// Ask the complete check about whatever is unsafe as long as branches that begin alike are kept apart
     #[arg(long, conflicts_with = "corpus")]
     pub(crate) complete: bool,
     /// Check every case of a corpus against its known verdict

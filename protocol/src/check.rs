@@ -158,7 +158,7 @@ impl Program {
                 Err(_) => too_large.push(self.too_many_states(global, role)),
             }
         }
-        none(sequences.findings(global))?;
+        none(sequences.findings(self, global))?;
         none(too_large)?;
         Ok(locals)
     }

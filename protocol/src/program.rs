@@ -4,7 +4,7 @@ mod imports;
 mod names;
 mod scope;
 
-use crate::diagnostics::{Diagnostic, Report, SourceFile};
+use crate::diagnostics::{Diagnostic, Report, SourceFile, Span};
 use crate::syntax::ast::{Module, Protocol};
 use crate::syntax::names::Names;
 
@@ -71,6 +71,12 @@ impl Program {
 
     pub(crate) fn report(&self, diagnostics: Vec<Diagnostic>) -> Report {
         Report { diagnostics, sources: self.sources.clone() }
+    }
+
+    /// Whether a `do` stands at a place.
+    pub(crate) fn is_call(&self, span: Span) -> bool {
+        let text = self.sources.get(span.file as usize).and_then(|source| source.text.get(span.start as usize..));
+        text.is_some_and(|text| text.starts_with("do") && text[2..].starts_with(char::is_whitespace))
     }
 
     pub(crate) fn main(&self) -> &Module {

@@ -89,6 +89,42 @@ fn a_broken_protocol_is_shown_with_its_place() {
 }
 
 #[test]
+fn each_file_that_is_checked_gets_an_answer() {
+    let site = Site::new();
+    site.write("bad.scr", "global protocol Bad(role A, role B) { order() from A to Z; }");
+    std::fs::write(site.path("binary.scr"), [0xff, 0xfe, 0x00]).expect("written");
+    let files = ["missing.scr", ".", "bad.scr", "binary.scr", "pair.scr"].map(|name| site.path(name));
+    let output = finish(rekindle(["protocol", "check", "-o", "json"]).args(files));
+    assert_eq!(output.status.code(), Some(1));
+    let answers: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object on each line"))
+        .collect();
+    let codes: Vec<&str> = answers.iter().map(|answer| answer["errors"][0]["code"].as_str().unwrap_or("")).collect();
+    assert_eq!(codes, ["S019", "S019", "S010", "S019", ""]);
+    assert_eq!(answers[4]["verdict"], "valid");
+    assert_eq!(answers[4]["accepted"][0]["method"], "projection");
+}
+
+#[test]
+fn the_complete_check_is_asked_for() {
+    let site = Site::new();
+    let text = "global protocol P(role A, role B, role C) {
+        choice at A { x() from A to B; m() from B to C; one() from A to C; }
+        or { y() from A to B; m() from B to C; two() from A to C; } }";
+    site.write("merged.scr", text);
+    let check = |flags: &[&str]| {
+        let output = finish(rekindle(["protocol", "check", "-o", "json"]).args(flags).arg(site.path("merged.scr")));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an object");
+        (output.status.code(), answer)
+    };
+    let (status, answer) = check(&[]);
+    assert_eq!((status, answer["errors"][0]["code"].as_str()), (Some(1), Some("S070")));
+    let (status, answer) = check(&["--complete"]);
+    assert_eq!((status, answer["accepted"][0]["method"].as_str()), (Some(0), Some("implementability")));
+}
+
+#[test]
 fn a_broken_deployment_file_is_shown_with_its_line() {
     let site = Site::new();
     site.write("pair.toml", "protocol = \"pair.scr\"\n[roles.A\n");

@@ -89,6 +89,12 @@ impl<'a> Checker<'a> {
             let finding = Diagnostic::new(Code::CrashBranch, self.global.node(node).span, message);
             self.findings.push(finding.hint(format!("say in another branch what `{}` sends", self.text(at))));
         }
+        let mut once = BTreeSet::new();
+        if let Some(twice) = crashes.iter().flatten().find(|by| !once.insert(**by)) {
+            let message = format!("`{}` handles the crash of `{}` in two branches", self.text(*twice), self.text(at));
+            let finding = Diagnostic::new(Code::CrashBranch, self.global.node(node).span, message);
+            self.findings.push(finding.hint("a crash says nothing but that it happened: one branch is enough"));
+        }
         let mut handled = around.clone();
         handled.extend(crashes.iter().flatten().map(|by| (at, *by)));
         for block in blocks {

@@ -23,7 +23,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     let locals = crashing(global, locals);
     let systems = components(global, &locals);
     let explored: Vec<Explored> = systems.iter().map(|system| explore(system, MAX_CONFIGURATIONS)).collect();
-    let mut reporter = Reporter::new(program, global);
+    let mut reporter = Reporter::new(program, global, true);
     for (system, explored) in systems.iter().zip(&explored) {
         for fault in &explored.faults {
             reporter.fault(system, fault);
@@ -86,6 +86,8 @@ fn find(leader: &mut [usize], role: usize) -> usize {
 pub(super) struct Reporter<'a> {
     program: &'a Program,
     global: &'a Global,
+    /// Choices count as fair.
+    fair: bool,
     known: HashSet<(Code, Span, String)>,
     /// Where each message stands first; made when it is first asked for.
     sent: HashMap<(Role, Role, MessageId), Span>,
@@ -93,8 +95,8 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(program: &'a Program, global: &'a Global) -> Self {
-        Reporter { program, global, known: HashSet::new(), sent: HashMap::new(), findings: Vec::new() }
+    pub(super) fn new(program: &'a Program, global: &'a Global, fair: bool) -> Self {
+        Reporter { program, global, fair, known: HashSet::new(), sent: HashMap::new(), findings: Vec::new() }
     }
 
     fn push(&mut self, finding: Diagnostic) {
@@ -215,7 +217,7 @@ impl<'a> Reporter<'a> {
             }
             let place = self.place(system, member, config[member]);
             let next = self.next(system, member, config[member]);
-            self.push(self.wording().starving(system.members()[member], place, &next));
+            self.push(self.wording().starving(system.members()[member], place, &next, self.fair));
         }
         for (channel, &(from, to)) in system.channels().iter().enumerate() {
             let Some(message) = system.slot(config, channel).filter(|_| !trap.emptied[channel]) else { continue };

@@ -25,16 +25,20 @@ impl<'a> Sequences<'a> {
     }
 
     /// Reports statements that follow a `continue`, or a loop or choice that may still go round.
-    pub(super) fn findings(self, global: &Global) -> Vec<Diagnostic> {
-        let mut findings: Vec<Diagnostic> =
-            self.found.into_iter().map(|(node, (before, roles))| finding(global, node, before, &roles)).collect();
+    pub(super) fn findings(self, program: &Program, global: &Global) -> Vec<Diagnostic> {
+        let mut findings: Vec<Diagnostic> = self
+            .found
+            .into_iter()
+            .map(|(node, (before, roles))| finding(program, global, node, before, &roles))
+            .collect();
         findings.sort_by_key(|finding| finding.span);
         findings
     }
 }
 
-fn finding(global: &Global, node: NodeId, before: NodeId, roles: &[&str]) -> Diagnostic {
+fn finding(program: &Program, global: &Global, node: NodeId, before: NodeId, roles: &[&str]) -> Diagnostic {
     let after = match global.node(before).kind {
+        NodeKind::Continue { .. } if program.is_call(global.node(before).span) => "a call that never returns",
         NodeKind::Continue { .. } => "`continue`",
         NodeKind::Choice { .. } => "a choice that may go round its loop",
         _ => "a loop that does not end",

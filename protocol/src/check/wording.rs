@@ -85,14 +85,18 @@ impl<'a> Wording<'a> {
             .hint(format!("tell `{role}` in every branch how it goes on"))
     }
 
-    /// A role that is not done while others go on for ever.
-    pub(super) fn starving(self, role: Role, place: Span, next: &str) -> Diagnostic {
+    /// A role that is not done while others go on for ever, with fair choices or in the worst case.
+    pub(super) fn starving(self, role: Role, place: Span, next: &str, fair: bool) -> Diagnostic {
         let role = self.role(role);
         Diagnostic::new(Code::RoleProgress, place, format!("`{role}` may never get a turn again"))
             .label(format!("`{role}` {next}, and the others may go round for ever without it"))
-            .hint(format!(
-                "send `{role}` a message in every round of the loop, or check with `--fair` if choices are fair"
-            ))
+            .hint(if fair {
+                format!("let `{role}` take part in every loop that is never left")
+            } else {
+                format!(
+                    "send `{role}` a message in every round of the loop, or check with `--fair` if choices are fair"
+                )
+            })
     }
 
     /// More would have to be looked at than the bound allows.

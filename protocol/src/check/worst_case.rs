@@ -31,7 +31,7 @@ pub(super) fn check(program: &Program, global: &Global, locals: &[Local]) -> Vec
     if !super::avoidance::some_role_can_be_avoided(global) {
         return Vec::new();
     }
-    let mut reporter = Reporter::new(program, global);
+    let mut reporter = Reporter::new(program, global, false);
     let rewritten: Option<Vec<Local>> = locals.iter().map(commit).collect();
     let Some(rewritten) = rewritten else {
         let what = "a role whose machine is too large if its choices always go the same way";

@@ -362,17 +362,17 @@ impl Inliner<'_> {
         }
         let scopes = &self.program.scopes;
         match scopes[frame.module].declaration(frame.module, scopes, name) {
-            Some((id, _)) => PayloadType { key: TypeKey::Declared(id), text: self.spelled(name, id) },
+            Some((id, _)) => PayloadType { key: TypeKey::Declared(id), text: self.spelled(id) },
             None => PayloadType { key: TypeKey::Free(simple), text: self.program.names.text(simple).to_owned() },
         }
     }
 
-    /// A simple name stays; one with a module gets the module's full name, whatever alias was used.
-    fn spelled(&self, name: &QName, id: DeclarationId) -> String {
-        let simple = name.parts[name.parts.len() - 1];
-        let text = self.program.names.text(simple.name);
-        match &self.program.modules[id.module].name {
-            Some(module) if name.parts.len() > 1 => format!("{}.{text}", self.qualified(module)),
+    /// A type of the main module is called by its simple name, others by their full one, however they are spelled here.
+    fn spelled(&self, id: DeclarationId) -> String {
+        let module = &self.program.modules[id.module];
+        let text = self.program.names.text(module.declarations[id.index].name.name);
+        match &module.name {
+            Some(name) if id.module > 0 => format!("{}.{text}", self.qualified(name)),
             _ => text.to_owned(),
         }
     }

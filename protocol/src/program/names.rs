@@ -143,13 +143,21 @@ impl<'a> Checker<'a> {
     fn message(&mut self, message: &'a Message) {
         match (&message.label, &message.payload) {
             (_, Some(payload)) => payload.iter().for_each(|element| self.payload(element)),
-            (Some(label), None) if self.parameters.get(&label.name) == Some(&ParameterKind::Type) => {
+            (Some(label), None) if self.is_type(*label) => {
                 let text = format!("`{}` is a type, not a message", self.text(label.name));
                 self.report(Code::Arguments, label.span, text)
                     .set_hint("write a label before it: `label(Type) from A to B;`".to_owned());
             }
             _ => {}
         }
+    }
+
+    /// Whether a simple name is that of a type.
+    fn is_type(&self, ident: Ident) -> bool {
+        let scopes = &self.program.scopes;
+        let name = QName { parts: vec![ident], span: ident.span };
+        let declared = || scopes[self.module].declaration(self.module, scopes, &name).map(|(_, kind)| kind);
+        self.parameters.get(&ident.name).copied().or_else(declared) == Some(ParameterKind::Type)
     }
 
     fn payload(&mut self, element: &'a Payload) {
@@ -177,7 +185,11 @@ impl<'a> Checker<'a> {
             return;
         }
         let text = self.qualified(name);
-        let hint = format!("declare it: `type <schema> \"name\" from \"file\" as {text};`");
+        let hint = if name.parts.len() > 1 {
+            "import its module, and declare the type there".to_owned()
+        } else {
+            format!("declare it: `type <schema> \"name\" from \"file\" as {text};`")
+        };
         self.report(Code::UnknownType, name.span, format!("no type `{text}`")).set_hint(hint);
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rekindle_protocol::check::{Accepted, CheckOptions, Method, Verdict};
 use rekindle_protocol::code::Code;
 use rekindle_protocol::corpus::{self, CorpusReport};
-use rekindle_protocol::diagnostics::{Colour, Located, Report};
+use rekindle_protocol::diagnostics::{Colour, Diagnostic, Located, Report, SourceFile, Span};
 use rekindle_protocol::explain::Explanation;
 use serde::Serialize;
 
@@ -40,9 +40,11 @@ struct FileVerdict {
 }
 
 fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
-    let Verdict { report, accepted } = match protocols::read(file, include)? {
-        Ok(program) => program.verdict(options),
-        Err(report) => Verdict { report, accepted: Vec::new() },
+    let Verdict { report, accepted } = match protocols::read(file, include) {
+        Ok(Ok(program)) => program.verdict(options),
+        Ok(Err(report)) => Verdict { report, accepted: Vec::new() },
+        // One file that cannot be read is no reason to leave out the others.
+        Err(error) => Verdict { report: unreadable(file, &error), accepted: Vec::new() },
     };
     let errors = report.located();
     let valid = errors.is_empty();
@@ -53,6 +55,12 @@ fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Outpu
     Ok(valid)
 }
 
+fn unreadable(file: &Path, error: &anyhow::Error) -> Report {
+    let finding = Diagnostic::new(Code::ImportNotFound, Span::default(), format!("{error:#}"));
+    let source = SourceFile { path: file.display().to_string(), text: String::new() };
+    Report { diagnostics: vec![finding], sources: vec![source] }
+}
+
 fn text(verdict: &FileVerdict, report: &Report, output: &Output) -> String {
     let file = verdict.file.display();
     if !verdict.errors.is_empty() {
@@ -61,7 +69,7 @@ fn text(verdict: &FileVerdict, report: &Report, output: &Output) -> String {
     }
     let mut text = format!("{file}: {}", output.paint(Tone::Good, "valid"));
     for accepted in verdict.accepted.iter().filter(|accepted| accepted.method == Method::Implementability) {
-        let how = format!("  {}: branches that begin alike are merged (the complete check)", accepted.protocol);
+        let how = format!("  {}: accepted by the complete check", accepted.protocol);
         text.push_str(&format!("\n{}", output.paint(Tone::Dim, how)));
     }
     text

@@ -26,7 +26,7 @@ pub(super) fn check(program: &Program, global: &Global, automaton: &Automaton, a
             }
             let idle = |member: &u32| loops.of[*member as usize].is_some_and(|index| !acts[index]);
             if set.members.iter().any(idle) {
-                findings.push(wording.starving(role, place, &wording.next(&moves(set))));
+                findings.push(wording.starving(role, place, &wording.next(&moves(set)), true));
             }
         }
     }

@@ -51,8 +51,10 @@ impl Parser<'_> {
             let protocol = self.protocol()?;
             module.protocols.push(protocol);
         } else if self.word_at(0, "local") {
-            let span = self.token().span;
-            return Err(self.unsupported(span, "local protocols", "write the global protocol; Rekindle projects it"));
+            let span = self.advance().span;
+            let broken = self.unsupported(span, "local protocols", "write the global protocol; Rekindle projects it");
+            self.eat_word("protocol");
+            return Err(broken);
         } else if self.word_at(0, "nested") {
             let span = self.token().span;
             return Err(self.unsupported(

@@ -1,6 +1,8 @@
 //! Messages, payloads and the arguments of `do`.
 
-use super::{Broken, Parsed, Parser};
+use super::{Parsed, Parser};
+use crate::code::Code;
+use crate::diagnostics::Diagnostic;
 use crate::syntax::ast::{Argument, Message, Payload};
 use crate::syntax::lexer::TokenKind;
 
@@ -37,15 +39,35 @@ impl Parser<'_> {
             let role = self.ident("a role after `@`")?;
             return Ok(Payload::Delegation { protocol: name, role });
         }
-        if self.mark_at(0, b'{') {
-            return Err(self.refinement());
-        }
+        self.refinement(b'{', b'}');
         Ok(Payload::Type(name))
     }
 
-    pub(super) fn refinement(&mut self) -> Broken {
-        let span = self.token().span;
-        self.unsupported(span, "refinement types", "leave the condition out, and check it in the worker")
+    /// Refuses a refinement by name if there is one here, and goes on behind it.
+    pub(super) fn refinement(&mut self, open: u8, close: u8) {
+        if !self.mark_at(0, open) {
+            return;
+        }
+        let start = self.token().span;
+        self.unsupported(start, "refinement types", "leave the condition out, and check it in the worker");
+        let mut depth = 0;
+        loop {
+            match self.token().kind {
+                TokenKind::Mark(mark) if mark == open => depth += 1,
+                TokenKind::Mark(mark) if mark == close => depth -= 1,
+                // The end of a statement, or of the file: it was never closed.
+                TokenKind::Mark(b';') | TokenKind::End => return,
+                _ => {}
+            }
+            self.advance();
+            if depth == 0 {
+                break;
+            }
+        }
+        // What stands in it is in a language of its own.
+        let inside = start.to(self.previous());
+        let own = |finding: &Diagnostic| finding.span.start > inside.start && finding.span.end < inside.end;
+        self.findings.retain(|finding| finding.code != Code::Syntax || !own(finding));
     }
 
     pub(super) fn arguments(&mut self) -> Parsed<Vec<Argument>> {

@@ -89,14 +89,15 @@ impl Parser<'_> {
         Ok(Statement { kind, span: start.to(self.previous()) })
     }
 
-    fn previous(&self) -> Span {
+    pub(super) fn previous(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
     }
 
     /// Constructs of the relatives that are known and refused.
     fn refuse_by_name(&mut self) -> Parsed<()> {
         let span = self.token().span;
-        if self.word_at(0, "nested") || (self.word_at(0, "protocol") && self.mark_at(2, b'(')) {
+        let nested = self.word_at(0, "nested") && self.word_at(1, "protocol");
+        if nested || (self.word_at(0, "protocol") && self.mark_at(2, b'(')) {
             return Err(self.unsupported(
                 span,
                 "nested protocols",
@@ -135,9 +136,7 @@ impl Parser<'_> {
     fn rec(&mut self) -> Parsed<StatementKind> {
         self.advance();
         let variable = self.ident("the name of the loop")?;
-        if self.mark_at(0, b'[') {
-            return Err(self.refinement());
-        }
+        self.refinement(b'[', b']');
         let body = self.block("the loop")?;
         Ok(StatementKind::Rec { variable, body })
     }
@@ -145,9 +144,7 @@ impl Parser<'_> {
     fn continuation(&mut self) -> Parsed<StatementKind> {
         self.advance();
         let variable = self.ident("the name of a loop")?;
-        if self.mark_at(0, b'[') {
-            return Err(self.refinement());
-        }
+        self.refinement(b'[', b']');
         self.semicolon("`continue`")?;
         Ok(StatementKind::Continue { variable })
     }
@@ -223,7 +220,8 @@ impl Parser<'_> {
                 }
                 TokenKind::Mark(b'{') => {
                     self.skip_group();
-                    let goes_on = self.word_at(0, "or") || self.word_at(0, "and") || self.mark_at(0, b')');
+                    let goes_on =
+                        ["or", "and", "with"].iter().any(|word| self.word_at(0, word)) || self.mark_at(0, b')');
                     if !goes_on {
                         return;
                     }
