@@ -16,6 +16,8 @@ mod unused;
 mod wording;
 mod worst_case;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::code::Code;
@@ -23,11 +25,15 @@ use crate::diagnostics::{Diagnostic, Report};
 use crate::global::inline::{self, CallBudget};
 use crate::global::{Global, Role};
 use crate::local::Local;
+use crate::local::minimise::minimise;
 use crate::local::project::{Presence, project};
 use crate::program::{Program, ProtocolId};
 use implementability::{Answer, Implementability};
 use unused::Participation;
 use wording::Wording;
+
+/// How many states all machines together have for it to be worth while to make them smaller first.
+const LARGE: usize = 2_000;
 
 /// What to check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,7 +171,7 @@ impl Program {
 
     /// Safety and progress of the machines together.
     fn behaviour(&self, global: &Global, locals: &[Local], options: CheckOptions) -> Result<(), Vec<Diagnostic>> {
-        none(safety::check(self, global, locals))?;
+        none(safety::check(self, global, &alike(locals)))?;
         none(par::unproved(self, global))?;
         self.worst_case(global, locals, options)
     }
@@ -230,6 +236,13 @@ impl Program {
         let label = global.messages.label(message).map_or("", |label| self.names.text(label));
         format!("{label}({})", global.messages.payload(message).join(", "))
     }
+}
+
+/// Machines with what behaves alike made one state, where they are large: calls with permuted roles repeat themselves. In
+/// small ones each state keeps its own place in the text.
+fn alike(locals: &[Local]) -> Cow<'_, [Local]> {
+    let states: usize = locals.iter().map(|local| local.states.len()).sum();
+    if states < LARGE { Cow::Borrowed(locals) } else { Cow::Owned(locals.iter().map(minimise).collect()) }
 }
 
 /// Goes on if nothing was found.
