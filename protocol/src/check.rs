@@ -201,6 +201,7 @@ impl Program {
             Answer::Implementable(knowledge) => {
                 let machines = implementability::machines(&knowledge);
                 none(payloads::check(self, global, &machines))?;
+                // Who is left waiting at the end is so in the projections too, and those have been looked at.
                 let lacks = check.unfinished(&knowledge);
                 if !undecided && lacks.iter().any(|finding| finding.code == Code::UnfinishedRole) {
                     return Err(findings);

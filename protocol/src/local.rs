@@ -1,7 +1,7 @@
 //! One role's machine on the way from the global protocol to the image.
 //!
 //! Projection gives a non-deterministic machine, on which the checks run; determinised and minimised it becomes the
-//! machine of the image.
+//! machine of the image. What the complete check accepts has the machine of that check instead.
 
 pub(crate) mod determinise;
 pub(crate) mod minimise;

@@ -6,7 +6,8 @@
 //!   stubborn sets). So whatever can still happen in the whole system can still happen in the part explored.
 //!
 //! The faults looked for are stable (once there, nothing takes them away), so the part explored meets each that exists,
-//! and it is enough to look at the configurations that are remembered.
+//! and it is enough to look at the configurations that are remembered. A crash could take a fault away; where roles may
+//! crash for good all orders are explored, and every configuration is remembered.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Faults of single configurations. All are stable: once there, nothing takes them away.
+//! Faults of single configurations. All are stable: once there, nothing but a crash takes them away.
 
 use std::collections::HashSet;
 
