@@ -8,7 +8,7 @@ CARGO := cargo
 # Inputs that `make fuzz` runs per target.
 RUNS ?= 1000000
 
-.PHONY: run build test verify fmt-check clippy corpus fix bench bench-protocol fuzz setup
+.PHONY: run build test verify fmt-check clippy corpus fix bench bench-protocol fuzz jepsen setup
 
 # The main job: a crawl whose worker F1 is killed together with the leader of the cluster.
 run: build
@@ -59,6 +59,15 @@ fuzz:
 	        -dict=fuzz/scribble.dict -max_len=4096 -timeout=10 -rss_limit_mb=1024 -entropic_scale_per_exec_time=1 \
 	        -runs=$(RUNS) || exit 1; \
 	done
+
+# A minute of faults on real processes in network namespaces; what is not possible without root is said and skipped.
+# SEED, DURATION and FAULTS choose another run.
+SEED ?= 1
+DURATION ?= 60s
+FAULTS ?= all
+jepsen: build
+	@$(TARGET)/debug/rekindle-jepsen netns --seed $(SEED) --duration $(DURATION) --faults $(FAULTS) \
+	    --out $(TARGET)/jepsen || { status=$$?; [ $$status = 77 ] || exit $$status; }
 
 setup:
 	@scripts/setup.sh

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate may use of the workspace, in the built product.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("rekindle-protocol", &[]),
     ("rekindle-statemachine", &["rekindle-protocol"]),
     ("rekindle-proto", &["rekindle-protocol", "rekindle-statemachine"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ),
     ("rekindle-worker", &[]),
     ("rekindle-examples", &["rekindle-worker"]),
+    ("rekindle-jepsen", &["rekindle-proto", "rekindle-worker"]),
 ];
 
 /// The pure crates never see these.

@@ -1,0 +1,5 @@
+//! What runs while things are broken.
+
+pub mod commands;
+pub mod relay;
+pub mod sessions;
