@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "proto/rekindle/v1/cluster.proto",
     "proto/rekindle/v1/agents.proto",
     "proto/rekindle/v1/channels.proto",
     "proto/rekindle/v1/raft.proto",
+    "proto/rekindle/v1/identity.proto",
 ];
 
 /// Log entries and snapshots: shared, not copied, on their way between log, wire and state machine.

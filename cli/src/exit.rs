@@ -1,8 +1,10 @@
-//! Exit statuses: 0 done, 1 refused or invalid, 2 usage, 3 outcome unknown, 4 no leader reachable.
+//! Exit statuses: 0 done, 1 refused or invalid, 2 usage, 3 outcome unknown, 4 no leader reachable; a node has its own for
+//! what whoever starts it again should know (`docs/cli.md`).
 
 use std::fmt;
 use std::process::ExitCode;
 
+use rekindle_node::{FailureCause, NodeFailure, StartError};
 use rekindle_proto::client::ClientError;
 
 use crate::output::{Output, Tone};
@@ -25,6 +27,11 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
+/// A node may not take part with the folder or the peers that it was started with: to start it again changes nothing.
+const NO_PART: u8 = 10;
+/// A node lost its disk, or a part of it stopped: to start it again may help.
+const NODE_STOPPED: u8 = 12;
+
 /// Prints an error and gives its exit status.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
     if is_broken_pipe(error) {
@@ -40,6 +47,15 @@ pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
 fn status(error: &anyhow::Error) -> u8 {
     if error.is::<Usage>() {
         return 2;
+    }
+    if let Some(StartError::PeersChanged { .. }) = error.downcast_ref::<StartError>() {
+        return NO_PART;
+    }
+    if let Some(failure) = error.downcast_ref::<NodeFailure>() {
+        return match failure.cause {
+            FailureCause::Refused(_) => NO_PART,
+            FailureCause::Stopped(_) => NODE_STOPPED,
+        };
     }
     match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
         Some(ClientError::OutcomeUnknown { .. }) => 3,

@@ -4,6 +4,7 @@
 //! again with the same arguments and goes on.
 //!
 //! Inside
+//! * `participation`, `founding`: whether this node may take part, and how a cluster begins;
 //! * `raft`: the consensus; the only module that knows the library;
 //! * `storage`: durable bytes, one writer, one sync for many writes;
 //! * `replica`: the applied state; `hub`: agents that are attached here; `leader`, `leases`: what only the leader does;
@@ -13,10 +14,12 @@ pub mod clock;
 pub mod config;
 mod connector;
 mod error;
+mod founding;
 mod hub;
 mod identity;
 mod leader;
 mod leases;
+mod participation;
 mod raft;
 mod replica;
 mod services;
@@ -25,7 +28,7 @@ mod storage;
 
 pub use config::{Compaction, NodeConfig, Seams, Timings};
 pub use connector::Connector;
-pub use error::{NodeFailure, StartError};
+pub use error::{FailureCause, NodeFailure, Refusal, StartError};
 pub use raft::runtime::seed_thread;
 pub use rekindle_statemachine::ids::NodeId;
 pub use start::{RunningNode, start, start_with};

@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod cluster;
+pub(crate) mod identity;
 mod status;
 mod watch;
 

@@ -1,35 +1,43 @@
 //! Starting a node, and what is left in the hand of who started it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
+use rekindle_proto::status::RequestError;
 use rekindle_proto::v1::agents_server::AgentsServer;
 use rekindle_proto::v1::cluster_server::ClusterServer;
+use rekindle_proto::v1::identity_server::IdentityServer;
 use rekindle_statemachine::ids::NodeId;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, Router, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::{NodeConfig, Seams};
-use crate::error::{NodeFailure, StartError};
+use crate::error::{FailureCause, NodeFailure, Refusal, StartError};
+use crate::founding;
 use crate::hub::Hub;
 use crate::identity;
 use crate::leader::Leader;
 use crate::leases::Leases;
+use crate::participation::{Gate, Participation};
 use crate::raft::consensus::{self, Consensus, Engine, Leadership};
 use crate::replica::Replica;
 use crate::services::MESSAGE_LIMIT;
 use crate::services::agents::AgentsService;
 use crate::services::cluster::ClusterService;
+use crate::services::identity::{self as introductions, IdentityService};
 use crate::storage::writer::{Writer, WriterThread};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -45,6 +53,8 @@ pub struct RunningNode {
     address: SocketAddr,
     stop: CancellationToken,
     engine: Engine,
+    /// Why it may not take part; nothing comes if it may.
+    refused: Option<oneshot::Receiver<Refusal>>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     tasks: TaskTracker,
     writer: WriterThread,
@@ -58,7 +68,8 @@ impl fmt::Debug for RunningNode {
 
 /// Starts a node on a listener that is bound already. Must be called in a tokio runtime.
 ///
-/// The first start of all nodes begins the cluster; every later start, after whatever end, goes on from the data folder.
+/// A cluster begins when all its nodes run for the first time; every later start, after whatever end, goes on from the data
+/// folder. A node whose folder is empty though the cluster has begun [fails](RunningNode::failed).
 pub async fn start(config: NodeConfig, listener: std::net::TcpListener) -> Result<RunningNode, StartError> {
     let address = listener.local_addr().map_err(StartError::Listen)?;
     listener.set_nonblocking(true).map_err(StartError::Listen)?;
@@ -91,20 +102,39 @@ where
     let stop = CancellationToken::new();
     let hub = Arc::new(Hub::default());
     let replica = Arc::new(Replica::new(Arc::clone(&hub)));
-    let engine = consensus::start(&config, &seams, disk, writer, Arc::clone(&replica), stop.clone())
-        .await
-        .map_err(|error| recovery(error.to_string()))?;
+    let engine =
+        consensus::start(&config, &seams, Arc::clone(&disk), writer.clone(), Arc::clone(&replica), stop.clone())
+            .await
+            .map_err(|error| recovery(error.to_string()))?;
+    let consensus = &engine.consensus;
+    let participation = Participation::open(disk.as_ref(), writer, consensus.has_history());
+    let participation = Arc::new(participation.map_err(|error| recovery(error.to_string()))?);
+    drop(disk);
+    if let Err(refusal) = check_peers(&config, consensus).await {
+        engine.stop().await;
+        return Err(refusal);
+    }
+    let settling =
+        founding::settle(config.clone(), Arc::clone(&seams.connector), Arc::clone(&participation), consensus.clone());
     let tasks = TaskTracker::new();
-    let router = services(&config, &engine, replica, hub, &tasks, &stop);
+    let (refuse, refused) = oneshot::channel();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        if let Err(refusal) = settling.await {
+            // A node that is being shut down has nobody who asks.
+            let _ = refuse.send(refusal);
+        }
+    }));
+    let router = services(&config, &engine, participation, replica, hub, &tasks, &stop);
     let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
     tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
-    Ok(RunningNode { id: config.id, address, stop, engine, server, tasks, writer: thread })
+    Ok(RunningNode { id: config.id, address, stop, engine, refused: Some(refused), server, tasks, writer: thread })
 }
 
 /// Everything that the node offers, with the tasks behind it.
 fn services(
     config: &NodeConfig,
     engine: &Engine,
+    participation: Arc<Participation>,
     replica: Arc<Replica>,
     hub: Arc<Hub>,
     tasks: &TaskTracker,
@@ -123,10 +153,18 @@ fn services(
     tasks.spawn(stop.clone().run_until_cancelled_owned(report_health(consensus.clone(), health)));
     let cluster = ClusterService {
         cluster: config.cluster.clone(),
+        started: Instant::now(),
         consensus: consensus.clone(),
         replica: Arc::clone(&replica),
         stop: stop.clone(),
     };
+    let gate = Gate::of(&participation);
+    let introductions = IdentityServer::new(IdentityService {
+        cluster: config.cluster.clone(),
+        peers: config.peers.clone(),
+        participation,
+        consensus: consensus.clone(),
+    });
     let agents =
         AgentsService { consensus: consensus.clone(), replica, hub, leases, tasks: tasks.clone(), stop: stop.clone() };
     Server::builder()
@@ -135,7 +173,8 @@ fn services(
         .max_concurrent_streams(STREAMS)
         .tcp_nodelay(true)
         .add_service(health_service)
-        .add_service(engine.service.clone())
+        .add_service(introductions.max_decoding_message_size(introductions::MESSAGE_LIMIT))
+        .add_service(InterceptedService::new(engine.service.clone(), gate))
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT))
 }
@@ -153,6 +192,24 @@ fn check(config: &NodeConfig) -> Result<(), StartError> {
         return wrong("a lease must last some time".to_owned());
     }
     Ok(())
+}
+
+/// The nodes of a cluster are in its log: another list on the command line would be ignored, and is refused instead.
+async fn check_peers(config: &NodeConfig, consensus: &Consensus) -> Result<(), StartError> {
+    let failed = |error: RequestError| StartError::Recovery { id: config.id, reason: error.to_string() };
+    let members = consensus.members().await.map_err(failed)?;
+    if members.is_empty() || members == config.peers {
+        return Ok(());
+    }
+    let ids: BTreeSet<NodeId> = members.keys().chain(config.peers.keys()).copied().collect();
+    let differences = ids.into_iter().filter_map(|id| match (members.get(&id), config.peers.get(&id)) {
+        (Some(known), Some(given)) if known != given => Some(format!("node {id} is at {known}, not at {given}")),
+        (Some(_), None) => Some(format!("node {id} is missing")),
+        (None, Some(_)) => Some(format!("there is no node {id}")),
+        (Some(_), Some(_)) | (None, None) => None,
+    });
+    let (differences, known) = (differences.collect(), founding::list(&members));
+    Err(StartError::PeersChanged { id: config.id, differences, known })
 }
 
 /// Says that this node serves while it knows of a leader: only then can it answer, or say who can.
@@ -181,8 +238,20 @@ impl RunningNode {
 
     /// Returns when the node cannot go on; the process should exit then.
     pub async fn failed(&mut self) -> NodeFailure {
+        let told = &mut self.refused;
+        let refused = async move {
+            if let Some(refused) = told
+                && let Ok(refusal) = refused.await
+            {
+                return refusal;
+            }
+            // It may take part. What was told once is not asked for again.
+            *told = None;
+            std::future::pending().await
+        };
         let reason = tokio::select! {
             biased;
+            refusal = refused => return NodeFailure { id: self.id, cause: FailureCause::Refused(refusal) },
             reason = &mut self.engine.failure => reason.unwrap_or_else(|_| "it was stopped".to_owned()),
             served = &mut self.server => match served {
                 Ok(Ok(())) => "it stopped listening".to_owned(),
@@ -190,7 +259,7 @@ impl RunningNode {
                 Err(error) => error.to_string(),
             },
         };
-        NodeFailure { id: self.id, reason }
+        NodeFailure { id: self.id, cause: FailureCause::Stopped(reason) }
     }
 
     /// Stops, and returns when everything is on disk and the data folder is free again.

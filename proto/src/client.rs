@@ -32,6 +32,8 @@ use crate::v1::cluster_client::ClusterClient;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this long without an answer another node is asked: a leader that hangs must not take the whole deadline.
 const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long one node is given to say how it is: who asks for all of them waits for the slowest.
+const SELF_REPORT: Duration = Duration::from_secs(1);
 /// How long one node is given to accept a connection.
 const DIAL: Duration = Duration::from_millis(500);
 
@@ -141,7 +143,7 @@ impl Client {
         let ask = async |endpoint: &String| {
             let channel = dial::connect(endpoint, DIAL).await?;
             let request = v1::GetStatusRequest { stale: true, digest };
-            let answer = timeout(ATTEMPT, dial::cluster(channel).get_status(request)).await;
+            let answer = timeout(SELF_REPORT, dial::cluster(channel).get_status(request)).await;
             let answer = answer.map_err(|_| "no answer in time".to_owned())?;
             answer.map(Response::into_inner).map_err(|status| status.message().to_owned())
         };

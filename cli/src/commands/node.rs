@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
@@ -68,7 +68,7 @@ fn run_node(start: NodeStart) -> Result<ExitCode> {
                 tracing::info!(signal, "node ends");
                 Ok(ExitCode::SUCCESS)
             }
-            fatal = node.failed() => bail!("the node cannot go on: {fatal}"),
+            failure = node.failed() => Err(failure.into()),
         }
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, future};
+use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
 use openraft::metrics::RaftServerMetrics;
@@ -29,7 +30,7 @@ use super::network::Network;
 use super::service::{Addressee, RaftService};
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
-use super::types::{EntryBytes, Raft, TypeConfig};
+use super::types::{EntryBytes, Membership, Raft, TypeConfig};
 use crate::clock::Clock;
 use crate::config::{NodeConfig, Seams};
 use crate::replica::Replica;
@@ -40,8 +41,6 @@ use crate::storage::writer::Writer;
 const ENTRY_LIMIT: usize = 8 << 20;
 /// A write or a read that takes longer is answered with doubt: the majority may be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many of the longest election timeouts a node leaves to the one before it to begin a new cluster.
-const TURN: u32 = 3;
 /// How often the disk is checked for a write that hangs.
 const CHECK_DISK: Duration = Duration::from_millis(500);
 
@@ -77,6 +76,8 @@ pub(crate) struct Member {
     pub(crate) voter: bool,
     /// Known to the leader only.
     pub(crate) matched: Option<u64>,
+    /// How long ago the leader heard from it.
+    pub(crate) heard: Option<Duration>,
 }
 
 /// A handle on the consensus. Cheap to clone.
@@ -84,6 +85,7 @@ pub(crate) struct Member {
 pub(crate) struct Consensus {
     id: NodeId,
     raft: Raft,
+    log: LogStore,
     clock: Arc<dyn Clock>,
     leadership: watch::Receiver<Leadership>,
 }
@@ -95,7 +97,6 @@ pub(crate) struct Engine {
     /// Ends, with the reason, when the node cannot go on.
     pub(crate) failure: JoinHandle<String>,
     leadership: JoinHandle<()>,
-    beginning: Option<JoinHandle<()>>,
 }
 
 /// Why the consensus did not start.
@@ -114,7 +115,7 @@ impl From<io::Error> for EngineError {
     }
 }
 
-/// Recovers log and state from the disk and takes part in the cluster; begins it if nothing was ever stored here.
+/// Recovers log and state from the disk. Whether this node may take part, and who begins a cluster, is decided elsewhere.
 pub(crate) async fn start(
     config: &NodeConfig,
     seams: &Seams,
@@ -124,35 +125,20 @@ pub(crate) async fn start(
     stop: CancellationToken,
 ) -> Result<Engine, EngineError> {
     let log = LogStore::open(Arc::clone(&disk), writer.clone())?;
-    let pristine = log.is_pristine();
     let snapshots = Snapshots::new(disk, writer.clone());
     let network = Network::new(config.id.0, config.cluster.clone(), config.timings, Arc::clone(&seams.connector));
     let settings = Arc::new(settings(config)?);
     let state = StateStore::new(replica, snapshots);
-    let raft =
-        Raft::new(config.id.0, settings, network, log, state).await.map_err(|fatal| EngineError(fatal.to_string()))?;
+    let raft = Raft::new(config.id.0, settings, network, log.clone(), state)
+        .await
+        .map_err(|fatal| EngineError(fatal.to_string()))?;
     let own = addressee(&config.cluster, config.id.0).map_err(|error| EngineError(error.to_string()))?;
     let service = RaftService::server(raft.clone(), own, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let failure = tokio::spawn(watch_for_failure(raft.clone(), writer, config.timings.disk_timeout));
-    let beginning = pristine.then(|| tokio::spawn(begin(raft.clone(), config.clone())));
-    let consensus = Consensus { id: config.id, raft, clock: Arc::clone(&seams.clock), leadership };
-    Ok(Engine { consensus, service, failure, leadership: follow, beginning })
-}
-
-/// Every node of a new cluster would write the same first entry, so any of them may begin. But who begins stands for
-/// election at once: so they take turns, and who has heard from another one by then leaves it at that.
-async fn begin(raft: Raft, config: NodeConfig) {
-    let before = config.peers.keys().take_while(|id| **id != config.id).count();
-    sleep(config.timings.election_max * TURN * u32::try_from(before).unwrap_or(u32::MAX)).await;
-    let members: BTreeMap<u64, BasicNode> =
-        config.peers.iter().map(|(id, endpoint)| (id.0, BasicNode::new(endpoint))).collect();
-    match raft.initialize(members).await {
-        Ok(()) => tracing::info!(cluster = config.cluster, "the cluster begins"),
-        Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-        Err(error) => tracing::warn!(%error, "the cluster could not be begun"),
-    }
+    let consensus = Consensus { id: config.id, raft, log, clock: Arc::clone(&seams.clock), leadership };
+    Ok(Engine { consensus, service, failure, leadership: follow })
 }
 
 fn settings(config: &NodeConfig) -> Result<openraft::Config, EngineError> {
@@ -180,9 +166,6 @@ impl Engine {
     /// Stops taking part. What was acknowledged is on disk.
     pub(crate) async fn stop(self) {
         self.failure.abort();
-        if let Some(beginning) = self.beginning {
-            beginning.abort();
-        }
         // The core may have stopped by itself; there is nothing to do about that here.
         let _ = self.consensus.raft.shutdown().await;
         self.leadership.abort();
@@ -194,6 +177,31 @@ impl Consensus {
     /// This node.
     pub(crate) fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// Whether anything was ever voted or logged here.
+    pub(crate) fn has_history(&self) -> bool {
+        !self.log.is_pristine()
+    }
+
+    /// The nodes of the cluster as the log here has them; none while there is no log.
+    pub(crate) async fn members(&self) -> Result<BTreeMap<NodeId, String>, RequestError> {
+        let nodes = |membership: &Membership| {
+            let nodes = membership.membership().nodes();
+            nodes.map(|(id, node)| (NodeId(*id), node.addr.clone())).collect()
+        };
+        let effective = self.raft.with_raft_state(move |state| nodes(state.membership_state.effective())).await;
+        effective.map_err(|_| stopping())
+    }
+
+    /// Begins the cluster: the first entry names its nodes. Nothing happens if there is a log already.
+    pub(crate) async fn initialize(&self, peers: &BTreeMap<NodeId, String>) -> Result<(), RequestError> {
+        let members: BTreeMap<u64, BasicNode> =
+            peers.iter().map(|(id, endpoint)| (id.0, BasicNode::new(endpoint))).collect();
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(RequestError::OutcomeUnknown { message: error.to_string() }),
+        }
     }
 
     /// Who leads, and its changes.
@@ -274,11 +282,16 @@ impl Consensus {
             let log_id = metrics.replication.as_ref().and_then(|replication| replication.get(id));
             log_id.map(|log_id| log_id.map_or(0, |log_id| log_id.index))
         };
+        let heard = |id: &u64| {
+            let at = metrics.heartbeat.as_ref().and_then(|heartbeat| *heartbeat.get(id)?);
+            at.map(|at| at.elapsed())
+        };
         let member = |(id, node): (&u64, &BasicNode)| Member {
             id: NodeId(*id),
             endpoint: node.addr.clone(),
             voter: voters.contains(id),
             matched: matched(id),
+            heard: heard(id),
         };
         Progress {
             term: metrics.current_term,

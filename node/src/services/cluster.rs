@@ -1,6 +1,7 @@
 //! What clients ask of the cluster.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
@@ -27,6 +28,7 @@ const BATCHES: usize = 8;
 #[derive(Clone)]
 pub(crate) struct ClusterService {
     pub(crate) cluster: String,
+    pub(crate) started: Instant,
     pub(crate) consensus: Consensus,
     pub(crate) replica: Arc<Replica>,
     pub(crate) stop: CancellationToken,
@@ -119,7 +121,7 @@ impl v1::cluster_server::Cluster for ClusterService {
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
         let request = request.into_inner();
         self.before_reading(request.stale).await?;
-        Ok(Response::new(status::status(&self.consensus, &self.replica, &self.cluster, request.digest)))
+        Ok(Response::new(status::status(self, request.digest)))
     }
 
     async fn watch_session(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rekindle_node::{Compaction, NodeConfig, NodeId, RunningNode, StartError, Timings};
+use rekindle_node::{Compaction, FailureCause, NodeConfig, NodeId, RunningNode, StartError, Timings};
 use rekindle_proto::client::{Client, find_leader};
 use rekindle_proto::v1;
 use tempfile::TempDir;
@@ -23,12 +23,23 @@ pub(crate) struct Cluster {
 pub(crate) struct Node {
     pub(crate) folder: TempDir,
     pub(crate) address: SocketAddr,
+    /// Bound before the first start.
+    listener: Option<TcpListener>,
     running: Option<(RunningNode, Runtime)>,
 }
 
 impl Cluster {
     /// Starts `count` nodes with a configuration of the test's choice.
     pub(crate) fn start(count: u64, config: impl Fn(NodeConfig) -> NodeConfig + 'static) -> Self {
+        let mut cluster = Self::stopped(count, config);
+        for id in 1..=count {
+            cluster.restart(id);
+        }
+        cluster
+    }
+
+    /// The same cluster before its first start.
+    pub(crate) fn stopped(count: u64, config: impl Fn(NodeConfig) -> NodeConfig + 'static) -> Self {
         let listeners: BTreeMap<u64, TcpListener> =
             (1..=count).map(|id| (id, TcpListener::bind("127.0.0.1:0").expect("a free port"))).collect();
         let address = |listener: &TcpListener| listener.local_addr().expect("its address");
@@ -36,8 +47,8 @@ impl Cluster {
         let mut cluster = Cluster { nodes: BTreeMap::new(), config: Box::new(config), peers };
         for (id, listener) in listeners {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            cluster.nodes.insert(id, Node { folder, address: address(&listener), running: None });
-            cluster.run(id, &listener);
+            let node = Node { folder, address: address(&listener), listener: Some(listener), running: None };
+            cluster.nodes.insert(id, node);
         }
         cluster
     }
@@ -65,9 +76,27 @@ impl Cluster {
 
     /// Starts a killed node again, at the same address.
     pub(crate) fn restart(&mut self, id: u64) {
-        let address = self.nodes[&id].address;
-        let listener = wait_for("the port to be free", || TcpListener::bind(address).ok());
+        let node = self.nodes.get_mut(&id).expect("a known node");
+        let (address, bound) = (node.address, node.listener.take());
+        let bind = || wait_for("the port to be free", || TcpListener::bind(address).ok());
+        let listener = bound.unwrap_or_else(bind);
         self.run(id, &listener);
+    }
+
+    /// A node that does not run loses its disk.
+    pub(crate) fn wipe(&mut self, id: u64) {
+        let node = self.nodes.get_mut(&id).expect("a known node");
+        assert!(node.running.is_none(), "node {id} runs");
+        let old = std::mem::replace(&mut node.folder, tempfile::tempdir().expect("a temporary folder"));
+        old.close().expect("removed");
+    }
+
+    /// Waits until a node cannot go on, and says why. It is to be killed after that like any other.
+    pub(crate) fn failure(&mut self, id: u64) -> FailureCause {
+        let (node, runtime) = self.nodes.get_mut(&id).and_then(|node| node.running.as_mut()).expect("a running node");
+        let failed = || runtime.block_on(async { tokio::time::timeout(PATIENCE, node.failed()).await });
+        let failure = std::thread::scope(|scope| scope.spawn(failed).join().expect("no panic"));
+        failure.expect("it fails in time").cause
     }
 
     pub(crate) fn endpoints(&self) -> Vec<String> {

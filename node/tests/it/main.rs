@@ -4,5 +4,6 @@ mod agents;
 mod cluster;
 mod folder;
 mod harness;
+mod identity;
 mod seams;
 mod snapshot;
