@@ -8,7 +8,7 @@ CARGO := cargo
 # Inputs that `make fuzz` runs per target.
 RUNS ?= 1000000
 
-.PHONY: run build test verify fmt-check clippy corpus fix bench bench-protocol fuzz jepsen setup
+.PHONY: run build test verify fmt-check clippy corpus fix bless bench bench-protocol fuzz jepsen setup
 
 # The main job: a crawl whose worker F1 is killed together with the leader of the cluster.
 run: build
@@ -41,6 +41,13 @@ corpus: build
 fix: setup
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt --all
+
+# Writes every golden anew: diagnostics, pictures, traces of scripts, docs/cli.md, docs/errors.md. `REWRITE` is the one
+# variable that all of them look at. Read the difference: `git diff`.
+bless: setup
+	REWRITE=1 $(CARGO) test --locked -p rekindle-protocol --test it -- goldens golden up_to_date
+	REWRITE=1 $(CARGO) test --locked -p rekindle-statemachine --test it scripts
+	REWRITE=1 $(CARGO) test --locked -p rekindle --bin rekindle the_document_lists
 
 # Optimised build; compiles RocksDB once more.
 bench: setup bench-protocol

@@ -289,6 +289,13 @@ pub(crate) struct ProtocolFile {
     pub(crate) include: Vec<PathBuf>,
 }
 
+/// What `--deny` makes an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Deny {
+    /// Every warning
+    Warnings,
+}
+
 /// `protocol check`
 #[derive(Args, Debug)]
 pub(crate) struct ProtocolCheck {
@@ -301,9 +308,17 @@ pub(crate) struct ProtocolCheck {
     /// Take choices to be fair: skip the check against one that always goes the same way
     #[arg(long)]
     pub(crate) fair: bool,
-    /// Ask the complete check about whatever is unsafe as long as branches that begin alike are kept apart
+    /// Ask the complete check about whatever is unsafe as long as branches that begin alike are kept apart, and where roles
+    /// act before they can know of a choice or learn of it from different peers
     #[arg(long, conflicts_with = "corpus")]
     pub(crate) complete: bool,
+    /// Take modules as scribble-java does: they are called like their files, and payload types are declared. With --corpus
+    /// always
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// What is an error though it is not one by itself
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) deny: Option<Deny>,
     /// Check every case of a corpus against its known verdict
     #[arg(long, value_name = "MANIFEST", conflicts_with = "files")]
     pub(crate) corpus: Option<PathBuf>,

@@ -5,18 +5,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rekindle_protocol::diagnostics::{Colour, Report};
-use rekindle_protocol::program::{Program, load};
+use rekindle_protocol::program::{Dialect, Program, load_as};
 
 /// Reads a module and all that it imports.
 ///
 /// The outer error is about the file itself, the inner one about what stands in it.
 pub(crate) fn read(file: &Path, include: &[PathBuf]) -> Result<Result<Program, Report>> {
+    read_as(Dialect::Lenient, file, include)
+}
+
+/// Like [`read`], in a dialect.
+pub(crate) fn read_as(dialect: Dialect, file: &Path, include: &[PathBuf]) -> Result<Result<Program, Report>> {
     let main = utf8(file)?;
     let include = include.iter().map(|folder| utf8(folder)).collect::<Result<Vec<_>>>()?;
     // The main file must be there and be text; whether an imported one is, is for the front end to say.
     let text = std::fs::read(file).with_context(|| format!("cannot read the protocol {}", file.display()))?;
     std::str::from_utf8(&text).with_context(|| format!("{} is not UTF-8 text", file.display()))?;
-    Ok(load(&main, &include, &mut |path| std::fs::read_to_string(path).ok()))
+    Ok(load_as(dialect, &main, &include, &mut |path| std::fs::read_to_string(path).ok()))
 }
 
 /// The path as text, as it crosses the wire.

@@ -17,17 +17,18 @@ mod wording;
 mod worst_case;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Serialize;
 
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Report};
+use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::global::inline::{self, CallBudget};
 use crate::global::{Global, Role};
 use crate::local::Local;
 use crate::local::minimise::minimise;
 use crate::local::project::{Presence, project};
-use crate::program::{Program, ProtocolId};
+use crate::program::{Dialect, Program, ProtocolId};
 use implementability::{Answer, Implementability};
 use unused::Participation;
 use wording::Wording;
@@ -41,7 +42,8 @@ pub struct CheckOptions {
     /// Assume that choices in a loop are fair: skips the worst case, in which one always goes the same way.
     pub fair: bool,
     /// Accept whatever can be implemented: asks the complete check also about protocols whose projections can be merged
-    /// and that are unsafe as long as branches which begin alike are kept apart.
+    /// and that are unsafe as long as branches which begin alike are kept apart, and about those in which a role acts
+    /// before it can know of a choice, or learns of it from different peers.
     pub complete: bool,
 }
 
@@ -67,7 +69,7 @@ pub struct Accepted {
 /// What the checks say of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// What is wrong; without findings all is valid.
+    /// What is to be said; without errors all is valid.
     pub report: Report,
     /// The protocols found valid, in the order of the text. `aux` protocols are not among them.
     pub accepted: Vec<Accepted>,
@@ -81,17 +83,17 @@ pub(crate) struct Valid {
 }
 
 impl Program {
-    /// Checks every protocol of the main source; a report without findings means that all are valid.
+    /// What is wrong with the protocols of the main source; a report without findings means that all are valid.
     ///
     /// `aux` protocols are only called by others: they are checked in their callers, and by themselves only for roles
     /// that take no part.
     pub fn check(&self, options: CheckOptions) -> Report {
-        self.verdict(options).report
+        self.verdict(options).report.errors()
     }
 
-    /// Checks like [`Program::check`], and says how each valid protocol was found to be so.
+    /// Checks like [`Program::check`], warns too, and says how each valid protocol was found to be so.
     pub fn verdict(&self, options: CheckOptions) -> Verdict {
-        let mut findings = Vec::new();
+        let mut findings = self.warnings().diagnostics;
         let mut accepted = Vec::new();
         let participation = Participation::of(self);
         let mut budget = CallBudget::default();
@@ -105,10 +107,16 @@ impl Program {
                 Ok(valid) => {
                     let protocol = self.names.text(protocol.name.name).to_owned();
                     accepted.push(Accepted { protocol, method: valid.method });
+                    findings.extend(valid.global.warnings);
                 }
                 Err(found) => findings.extend(found),
             }
         }
+        // What is called by several protocols is warned of once.
+        let mut warned = HashSet::new();
+        findings.retain(|finding| {
+            finding.severity == Severity::Error || warned.insert((finding.span, finding.message.clone()))
+        });
         Verdict { report: self.report(findings), accepted }
     }
 
@@ -116,13 +124,13 @@ impl Program {
     pub(crate) fn valid(&self, id: ProtocolId) -> Result<Valid, Report> {
         let options = CheckOptions { fair: true, complete: true };
         self.checked(id, &Participation::of(self), &mut CallBudget::default(), options)
-            .map_err(|findings| self.report(findings))
+            .map_err(|findings| self.report(findings).errors())
     }
 
     /// What is wrong with one protocol.
     pub(crate) fn findings(&self, id: ProtocolId, options: CheckOptions) -> Report {
         let checked = self.checked(id, &Participation::of(self), &mut CallBudget::default(), options);
-        checked.err().map(|findings| self.report(findings)).unwrap_or_default()
+        checked.err().map(|findings| self.report(findings).errors()).unwrap_or_default()
     }
 
     fn checked(
@@ -134,16 +142,34 @@ impl Program {
     ) -> Result<Valid, Vec<Diagnostic>> {
         none(participation.check(self, id))?;
         let global = inline::inline(self, id, budget).map_err(|finding| vec![finding])?;
-        let (machines, method) = self.check_global(&global, options)?;
-        Ok(Valid { global, machines, method })
+        match self.check_global(&global, options) {
+            Ok((machines, method)) => Ok(Valid { global, machines, method }),
+            Err(mut findings) => {
+                if self.dialect() == Dialect::Lenient {
+                    one_for_each_cause(&mut findings);
+                }
+                findings.extend(global.warnings);
+                Err(findings)
+            }
+        }
     }
 
     fn check_global(&self, global: &Global, options: CheckOptions) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
-        let stages = [enabling::check, consistency::check, connections::check, crashes::check, par::check];
-        for stage in stages {
+        let untold = none(enabling::check(self, global)).and_then(|()| none(consistency::check(self, global)));
+        let rest = [connections::check, crashes::check, par::check];
+        if let Err(findings) = untold {
+            let others = rest.iter().any(|stage| !stage(self, global).is_empty());
+            return if others { Err(findings) } else { self.implemented_outright(global, findings, options) };
+        }
+        for stage in rest {
             none(stage(self, global))?;
         }
-        let locals = self.projected(global)?;
+        let locals = match self.projected(global) {
+            Err(findings) if findings.iter().all(|finding| finding.code == Code::Unreachable) => {
+                return self.implemented_outright(global, findings, options);
+            }
+            projected => projected?,
+        };
         none(payloads::check(self, global, &locals))?;
         match self.behaviour(global, &locals, options) {
             Ok(()) => Ok((locals, Method::Projection)),
@@ -212,13 +238,47 @@ impl Program {
             }
             Answer::Not => Err(findings),
             Answer::Undecided(role) => {
-                let bound = implementability::MAX_STEPS;
-                let role = self.role_text(global, role);
-                let wording = Wording { program: self, global };
-                findings.push(wording.not_proved(&format!("more than {bound} steps to see what `{role}` may know")));
+                findings.push(self.undecided(global, role));
                 Err(findings)
             }
         }
+    }
+
+    /// Asks the complete check, if that is wanted, about a protocol that need not be projected for it; `findings` say what
+    /// stands in the way of projection.
+    fn implemented_outright(
+        &self,
+        global: &Global,
+        mut findings: Vec<Diagnostic>,
+        options: CheckOptions,
+    ) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
+        if !options.complete {
+            return Err(findings);
+        }
+        let Some(check) = Implementability::of(self, global).filter(Implementability::reaches_everything) else {
+            return Err(findings);
+        };
+        match check.answer() {
+            Answer::Implementable(knowledge) => {
+                let machines = implementability::machines(&knowledge);
+                none(payloads::check(self, global, &machines))?;
+                none(check.unfinished(&knowledge))?;
+                self.worst_case(global, &machines, options)?;
+                Ok((machines, Method::Implementability))
+            }
+            Answer::Not => Err(findings),
+            Answer::Undecided(role) => {
+                findings.push(self.undecided(global, role));
+                Err(findings)
+            }
+        }
+    }
+
+    /// The complete check met its bound.
+    fn undecided(&self, global: &Global, role: Role) -> Diagnostic {
+        let bound = implementability::MAX_STEPS;
+        let role = self.role_text(global, role);
+        Wording { program: self, global }.not_proved(&format!("more than {bound} steps to see what `{role}` may know"))
     }
 
     pub(crate) fn too_many_states(&self, global: &Global, role: Role) -> Diagnostic {
@@ -244,6 +304,14 @@ impl Program {
 fn alike(locals: &[Local]) -> Cow<'_, [Local]> {
     let states: usize = locals.iter().map(|local| local.states.len()).sum();
     if states < LARGE { Cow::Borrowed(locals) } else { Cow::Owned(locals.iter().map(minimise).collect()) }
+}
+
+/// Where messages go astray, somebody may wait for them for ever: that is no cause of its own.
+fn one_for_each_cause(findings: &mut Vec<Diagnostic>) {
+    let astray = |finding: &Diagnostic| matches!(finding.code, Code::StuckMessage | Code::OrphanMessage);
+    if findings.iter().any(astray) {
+        findings.retain(|finding| finding.code != Code::UnfinishedRole);
+    }
 }
 
 /// Goes on if nothing was found.

@@ -12,6 +12,8 @@ pub enum Code {
     Unsupported,
     /// The protocol grows beyond the stated size once its subprotocols are inlined.
     TooLarge,
+    /// An annotation has no effect.
+    AnnotationIgnored,
     /// No role of that name.
     UnknownRole,
     /// No recursion variable of that name is in scope.
@@ -34,19 +36,23 @@ pub enum Code {
     ImportNotFound,
     /// An import hides another name.
     ImportClash,
+    /// No message signature of that name, in a module that declares some.
+    UnknownMessage,
     /// A declared role takes no part.
     UnusedRole,
     /// A role acts in a branch before it can know of the choice.
     NotEnabled,
     /// A role learns of a choice from different peers in different branches.
     InconsistentChoice,
+    /// A branch of a choice says nothing, and is left out.
+    EmptyBranch,
     /// Connections are opened, used or closed out of order.
     Connection,
     /// A `crash` branch makes no sense.
     CrashBranch,
     /// A role waits for one that may have crashed, and nothing says what then.
     CrashUnhandled,
-    /// A role acts after it may have crashed.
+    /// A role would send after it has crashed.
     CrashedActs,
     /// A statement can never be reached, or what follows a loop cannot be told from it.
     Unreachable,
@@ -78,11 +84,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 35] = [
+    pub const ALL: [Code; 38] = [
         Code::Syntax,
         Code::TooDeep,
         Code::Unsupported,
         Code::TooLarge,
+        Code::AnnotationIgnored,
         Code::UnknownRole,
         Code::UnknownRecursion,
         Code::UnknownProtocol,
@@ -94,9 +101,11 @@ impl Code {
         Code::ModuleName,
         Code::ImportNotFound,
         Code::ImportClash,
+        Code::UnknownMessage,
         Code::UnusedRole,
         Code::NotEnabled,
         Code::InconsistentChoice,
+        Code::EmptyBranch,
         Code::Connection,
         Code::CrashBranch,
         Code::CrashUnhandled,
@@ -123,6 +132,7 @@ impl Code {
             Code::TooDeep => "S002",
             Code::Unsupported => "S003",
             Code::TooLarge => "S004",
+            Code::AnnotationIgnored => "S005",
             Code::UnknownRole => "S010",
             Code::UnknownRecursion => "S011",
             Code::UnknownProtocol => "S012",
@@ -134,9 +144,11 @@ impl Code {
             Code::ModuleName => "S018",
             Code::ImportNotFound => "S019",
             Code::ImportClash => "S020",
+            Code::UnknownMessage => "S021",
             Code::UnusedRole => "S025",
             Code::NotEnabled => "S030",
             Code::InconsistentChoice => "S031",
+            Code::EmptyBranch => "S032",
             Code::Connection => "S040",
             Code::CrashBranch => "S041",
             Code::CrashUnhandled => "S042",
@@ -171,7 +183,10 @@ impl Code {
             | Code::RoleArguments
             | Code::Arguments
             | Code::SelfMessage
-            | Code::ImportClash => "name-disamb",
+            | Code::ImportClash
+            | Code::UnknownMessage => "name-disamb",
+            Code::AnnotationIgnored => "annotation",
+            Code::EmptyBranch => "empty-branch",
             Code::ModuleName => "module-name",
             Code::ImportNotFound => "file/import",
             Code::UnusedRole => "unused-role",

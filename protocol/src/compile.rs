@@ -56,7 +56,7 @@ impl Program {
         for (role, local) in global.role_ids().zip(locals) {
             machines.push(self.machine(&global, &self.deterministic(&global, role, local)?));
         }
-        let roles = global.roles.iter().map(|role| self.names.text(role.name).to_owned()).collect();
+        let roles = global.roles.iter().map(|role| self.names.text(role.public).to_owned()).collect();
         Ok(Image { name: self.names.text(global.name).to_owned(), roles, machines })
     }
 

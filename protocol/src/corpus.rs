@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::check::CheckOptions;
-use crate::program::load;
+use crate::diagnostics::{Report, Severity};
+use crate::program::{Dialect, load_as};
 
 /// What came of a run over a corpus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl CorpusReport {
     }
 }
 
-/// Checks every file of a manifest. Files are read from `protocols/` below `root`, or from `root` itself.
+/// Checks every file of a manifest, in the strict dialect. Files are read from `protocols/` below `root`, or from `root` itself.
 pub fn run(manifest: &str, root: &str, read: &mut dyn FnMut(&str) -> Option<String>) -> CorpusReport {
     let mut report = CorpusReport::default();
     for line in manifest.lines().skip(1) {
@@ -58,11 +59,12 @@ pub fn run(manifest: &str, root: &str, read: &mut dyn FnMut(&str) -> Option<Stri
 /// The kinds of findings in a file; `None` if it cannot be read.
 fn kinds_of(path: &str, read: &mut dyn FnMut(&str) -> Option<String>) -> Option<BTreeSet<&'static str>> {
     read(path)?;
-    let report = match load(path, &[], read) {
+    let Report { diagnostics, .. } = match load_as(Dialect::Strict, path, &[], read) {
         Ok(program) => program.check(CheckOptions::default()),
         Err(report) => report,
     };
-    Some(report.diagnostics.iter().map(|finding| finding.code.kind()).collect())
+    let errors = diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
+    Some(errors.map(|finding| finding.code.kind()).collect())
 }
 
 /// `name-disamb` beside other kinds names the stage at which the peer found them, not one more finding.

@@ -57,11 +57,36 @@ pub struct SourceFile {
     pub text: String,
 }
 
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The source is refused.
+    Error,
+    /// The source is accepted, and likely not meant so.
+    Warning,
+    /// The source is accepted; something in it has no effect.
+    Note,
+}
+
+impl Severity {
+    /// How it is written before the code of a finding.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Which rule.
     pub code: Code,
+    /// Whether the source is refused for it.
+    pub severity: Severity,
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// Where.
@@ -75,7 +100,8 @@ pub struct Diagnostic {
 /// All findings of one run of the front end, with the sources they point into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The findings, in the order of the stages and within a stage in the order of the text.
+    /// The findings: errors, then warnings, then notes; of each in the order of the stages and within a stage in the
+    /// order of the text.
     pub diagnostics: Vec<Diagnostic>,
     /// The sources, indexed by [`Span::file`].
     pub sources: Vec<SourceFile>,
@@ -88,6 +114,8 @@ pub struct Located {
     pub code: &'static str,
     /// For example `role-enabling`.
     pub kind: &'static str,
+    /// Whether the source is refused for it.
+    pub severity: Severity,
     /// What is wrong.
     pub message: String,
     /// Path of the source.
@@ -110,9 +138,17 @@ pub enum Colour {
 }
 
 impl Diagnostic {
-    /// A finding without label and hint.
+    /// An error without label and hint.
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: shortened(message.into()), span, label: String::new(), hint: None }
+        let message = shortened(message.into());
+        Diagnostic { code, severity: Severity::Error, message, span, label: String::new(), hint: None }
+    }
+
+    /// With another severity than that of an error.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
     }
 
     /// With what stands below the caret.
@@ -135,6 +171,40 @@ impl Diagnostic {
 }
 
 impl Report {
+    /// Puts errors first, then warnings, then notes.
+    pub fn new(mut diagnostics: Vec<Diagnostic>, sources: Vec<SourceFile>) -> Self {
+        diagnostics.sort_by_key(|finding| finding.severity);
+        Report { diagnostics, sources }
+    }
+
+    /// Whether the source is refused.
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many findings of a severity there are.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Without warnings and notes.
+    #[must_use]
+    pub fn errors(mut self) -> Self {
+        self.diagnostics.retain(|finding| finding.severity == Severity::Error);
+        self
+    }
+
+    /// With each warning as an error.
+    #[must_use]
+    pub fn deny_warnings(mut self) -> Self {
+        for finding in &mut self.diagnostics {
+            if finding.severity == Severity::Warning {
+                finding.severity = Severity::Error;
+            }
+        }
+        Report::new(self.diagnostics, self.sources)
+    }
+
     /// How many findings are beyond the [`MAX_SHOWN`] that are shown.
     pub fn more(&self) -> usize {
         self.diagnostics.len().saturating_sub(MAX_SHOWN)
@@ -151,6 +221,7 @@ impl Report {
                 Located {
                     code: finding.code.as_str(),
                     kind: finding.code.kind(),
+                    severity: finding.severity,
                     message: finding.message.clone(),
                     file: place.path.to_owned(),
                     line: place.line,
@@ -173,7 +244,8 @@ impl Report {
             finding.render(&mut out, &places, colour);
         }
         if self.more() > 0 {
-            let _ = writeln!(out, "\n{MAX_SHOWN} errors shown … and {} more", self.more());
+            let what = if self.count(Severity::Error) == self.diagnostics.len() { "errors" } else { "findings" };
+            let _ = writeln!(out, "\n{MAX_SHOWN} {what} shown … and {} more", self.more());
         }
         out
     }
@@ -185,8 +257,14 @@ impl Diagnostic {
         let place = places.place(self.span);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len() + 2);
-        let (red, blue, bold, reset) = (paint.code("1;31"), paint.code("1;34"), paint.code("1"), paint.code("0"));
-        let _ = writeln!(out, "{red}error[{}]{reset}{bold}: {}{reset}", self.code.as_str(), self.message);
+        let own = match self.severity {
+            Severity::Error => "1;31",
+            Severity::Warning => "1;33",
+            Severity::Note => "1;36",
+        };
+        let (own, blue, bold, reset) = (paint.code(own), paint.code("1;34"), paint.code("1"), paint.code("0"));
+        let (severity, code) = (self.severity.as_str(), self.code.as_str());
+        let _ = writeln!(out, "{own}{severity}[{code}]{reset}{bold}: {}{reset}", self.message);
         let arrow = " ".repeat(number.len() + 1);
         let _ = writeln!(out, "{arrow}{blue}-->{reset} {}:{}:{}", place.path, place.line, place.column);
         let _ = writeln!(out, "{margin}{blue}|{reset}");
@@ -194,7 +272,7 @@ impl Diagnostic {
         let caret = "^".repeat(place.width);
         let indent = " ".repeat(place.indent);
         let label = if self.label.is_empty() { String::new() } else { format!(" {}", self.label) };
-        let _ = writeln!(out, "{margin}{blue}|{reset} {indent}{red}{caret}{label}{reset}");
+        let _ = writeln!(out, "{margin}{blue}|{reset} {indent}{own}{caret}{label}{reset}");
         if let Some(hint) = &self.hint {
             let _ = writeln!(out, "{bold}hint{reset}: {hint}");
         }

@@ -6,13 +6,16 @@
 //! * nesting is bounded by [`MAX_DEPTH`](inline::MAX_DEPTH), so recursion over it is; sequences are vectors.
 
 pub(crate) mod automaton;
+mod crashes;
 pub(crate) mod flow;
 pub(crate) mod inline;
 mod messages;
 
-use crate::diagnostics::Span;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::syntax::ast::RoleDeclaration;
 use crate::syntax::names::Name;
 
+pub(crate) use crashes::CRASH;
 pub(crate) use messages::{MessageId, Messages};
 
 /// A node of [`Global`].
@@ -37,6 +40,8 @@ pub(crate) struct Global {
     pub(crate) reliable: Vec<bool>,
     /// Constructs beside the plain ones that the protocol uses, first place of each.
     pub(crate) features: Vec<(Feature, Span)>,
+    /// What inlining left out: the protocol is none the worse for it, but may not be what was meant.
+    pub(crate) warnings: Vec<Diagnostic>,
     /// The node of each interaction; interaction `n` is at index `n - 1`.
     pub(crate) interactions: Vec<NodeId>,
 }
@@ -44,8 +49,17 @@ pub(crate) struct Global {
 /// A declared role.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoleInfo {
+    /// What it is called in the text: for findings.
     pub(crate) name: Name,
+    /// What it is called from outside: for whoever runs the protocol or draws it.
+    pub(crate) public: Name,
     pub(crate) span: Span,
+}
+
+impl RoleInfo {
+    fn of(role: &RoleDeclaration) -> Self {
+        RoleInfo { name: role.name.name, public: role.public.name, span: role.name.span }
+    }
 }
 
 /// A construct that some check or the runtime must know of.

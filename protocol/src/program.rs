@@ -4,7 +4,7 @@ mod imports;
 mod names;
 mod scope;
 
-use crate::diagnostics::{Diagnostic, Report, SourceFile, Span};
+use crate::diagnostics::{Diagnostic, Report, Severity, SourceFile, Span};
 use crate::syntax::ast::{Module, Protocol};
 use crate::syntax::names::Names;
 
@@ -17,6 +17,29 @@ pub struct Program {
     pub(crate) modules: Vec<Module>,
     pub(crate) scopes: Vec<Scope>,
     sources: Vec<SourceFile>,
+    dialect: Dialect,
+    /// Warnings and notes about names.
+    warnings: Vec<Diagnostic>,
+}
+
+/// How exactly sources are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As files are found: a module may be called otherwise than its file, and payload types need not be declared.
+    #[default]
+    Lenient,
+    /// As scribble-java takes them: both are errors, and what follows from a finding is found too.
+    Strict,
+}
+
+impl Dialect {
+    /// How much it matters where other tools refuse what can be understood.
+    fn severity(self) -> Severity {
+        match self {
+            Dialect::Lenient => Severity::Warning,
+            Dialect::Strict => Severity::Error,
+        }
+    }
 }
 
 /// A protocol of the main source, as listed by [`Program::protocols`].
@@ -36,6 +59,16 @@ pub struct ProtocolSummary {
 /// from the directory above the module's path, then in each directory of `include`. The error holds every finding of the
 /// first stage that has any: text that is not in the grammar, then names.
 pub fn load(main: &str, include: &[String], read: &mut dyn FnMut(&str) -> Option<String>) -> Result<Program, Report> {
+    load_as(Dialect::default(), main, include, read)
+}
+
+/// Like [`load`], in a dialect.
+pub fn load_as(
+    dialect: Dialect,
+    main: &str,
+    include: &[String],
+    read: &mut dyn FnMut(&str) -> Option<String>,
+) -> Result<Program, Report> {
     let mut loader = imports::Loader::new(include, read);
     loader.main(main);
     let imports::Loaded { names, sources, modules, links, syntax, imports } = loader.finish();
@@ -44,14 +77,15 @@ pub fn load(main: &str, include: &[String], read: &mut dyn FnMut(&str) -> Option
     }
     let mut findings = imports;
     let scopes = scope::build(&modules, &links, &names, &mut findings);
-    let program = Program { names, modules, scopes, sources };
-    names::check(&program, &mut findings);
-    if findings.is_empty() {
-        return Ok(program);
-    }
+    let mut program = Program { names, modules, scopes, sources, dialect, warnings: Vec::new() };
+    names::check(&program, &links, &mut findings);
     findings.sort_by_key(|finding| finding.span);
     findings.dedup();
-    Err(program.report(findings))
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(Report::new(findings, program.sources));
+    }
+    program.warnings = findings;
+    Ok(program)
 }
 
 impl Program {
@@ -60,7 +94,7 @@ impl Program {
         self.main().protocols.iter().map(|protocol| ProtocolSummary {
             name: self.names.text(protocol.name.name).to_owned(),
             aux: protocol.aux,
-            roles: protocol.roles.iter().map(|role| self.names.text(role.name.name).to_owned()).collect(),
+            roles: protocol.roles.iter().map(|role| self.names.text(role.public.name).to_owned()).collect(),
         })
     }
 
@@ -69,8 +103,17 @@ impl Program {
         &self.sources
     }
 
+    /// What is to be said about names though they all resolve.
+    pub fn warnings(&self) -> Report {
+        self.report(self.warnings.clone())
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(crate) fn report(&self, diagnostics: Vec<Diagnostic>) -> Report {
-        Report { diagnostics, sources: self.sources.clone() }
+        Report::new(diagnostics, self.sources.clone())
     }
 
     /// Whether a `do` stands at a place.

@@ -36,8 +36,11 @@ impl Program {
     pub fn project(&self, protocol: Option<&str>, role: &str) -> Result<Projection, Report> {
         let id = self.choose(protocol)?;
         let Valid { global, mut machines, .. } = self.valid(id)?;
-        let Some(index) = global.role_ids().find(|index| self.role_text(&global, *index) == role) else {
-            let roles = listed(global.roles.iter().map(|role| self.names.text(role.name)));
+        let called = |index: &Role| self.public_text(&global, *index) == role;
+        // Within the protocol a role may have another name; nobody means another role by it.
+        let named = || global.role_ids().find(|index| self.role_text(&global, *index) == role);
+        let Some(index) = global.role_ids().find(called).or_else(named) else {
+            let roles = listed(global.roles.iter().map(|role| self.names.text(role.public)));
             let message = format!("`{}` has no role `{role}`", self.names.text(global.name));
             let finding = Diagnostic::new(Code::UnknownRole, global.span, message);
             return Err(self.report(vec![finding.hint(format!("its roles are {roles}"))]));
@@ -60,7 +63,7 @@ impl Program {
         }
         Projection {
             protocol: self.names.text(global.name).to_owned(),
-            role: self.role_text(global, role).to_owned(),
+            role: self.public_text(global, role).to_owned(),
             initial: local.initial,
             states: local.states.iter().map(|state| crate::compile::state_name(&state.numbers)).collect(),
             edges,
@@ -69,12 +72,17 @@ impl Program {
 
     /// `peer!label(T,U)`
     fn event_text(&self, global: &Global, act: Act) -> String {
-        let peer = self.role_text(global, act.peer);
+        let peer = self.public_text(global, act.peer);
         let sign = act.kind.sign();
         match act.kind {
             ActKind::Disconnect | ActKind::WrapClient | ActKind::WrapServer => format!("{peer}{sign}"),
             _ => format!("{peer}{sign}{}", self.compact_message(global, act.message)),
         }
+    }
+
+    /// What a role is called from outside.
+    fn public_text(&self, global: &Global, role: Role) -> &str {
+        self.names.text(global.roles[usize::from(role)].public)
     }
 
     fn compact_message(&self, global: &Global, message: MessageId) -> String {

@@ -1,6 +1,6 @@
 //! The command line against `docs/cli.md`.
 //!
-//! With `REKINDLE_BLESS=1` in the environment the document is written anew.
+//! `make bless` writes the document anew.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -97,14 +97,11 @@ fn row(argument: &clap::Arg) -> String {
 fn the_document_lists_every_command_and_flag() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
     let document = document();
-    if std::env::var_os("REKINDLE_BLESS").is_some() {
+    if std::env::var_os("REWRITE").is_some() {
         std::fs::write(&file, &document).expect("docs/cli.md is writable");
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        written == document,
-        "docs/cli.md differs from the code; run this test with REKINDLE_BLESS=1 and read the diff"
-    );
+    assert!(written == document, "docs/cli.md differs from the code; run `make bless` and read the difference");
 }
 
 #[test]

@@ -12,7 +12,7 @@ type Told = BTreeMap<Role, (Role, NodeId)>;
 
 /// Reports roles that learn of a choice from different peers.
 pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
-    let mut checker = Checker { program, global, findings: Vec::new() };
+    let mut checker = Checker { program, global, dead: Vec::new(), findings: Vec::new() };
     let mut told: Told = global.role_ids().map(|role| (role, (role, 0))).collect();
     checker.sequence(&global.root, &mut told);
     checker.findings
@@ -21,15 +21,22 @@ pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
 struct Checker<'a> {
     program: &'a Program,
     global: &'a Global,
+    /// Who has crashed on the way here: it learns nothing any more.
+    dead: Vec<Role>,
     findings: Vec<Diagnostic>,
 }
 
 impl Checker<'_> {
     fn sequence(&mut self, nodes: &[NodeId], told: &mut Told) {
         let global = self.global;
+        let dead = self.dead.len();
         for &node in nodes {
             match &global.node(node).kind {
+                NodeKind::Message { to, .. } if self.dead.contains(to) => {}
                 NodeKind::Message { from, to, .. } | NodeKind::Connect { from, to, .. } => {
+                    if matches!(global.node(node).kind, NodeKind::Message { crash: true, .. }) {
+                        self.dead.push(*from);
+                    }
                     told.entry(*to).or_insert((*from, node));
                 }
                 NodeKind::Choice { at, blocks } => self.choice(*at, blocks, told),
@@ -38,6 +45,7 @@ impl Checker<'_> {
                 NodeKind::Wrap { .. } | NodeKind::Disconnect { .. } | NodeKind::Continue { .. } => {}
             }
         }
+        self.dead.truncate(dead);
     }
 
     /// Of parts of a `par` either may be the first to tell a role: they are like branches.
@@ -82,7 +90,7 @@ impl Checker<'_> {
         self.findings.push(
             Diagnostic::new(Code::InconsistentChoice, self.global.node(node).span, message)
                 .label(label)
-                .hint(format!("let `{role}` hear first from `{first}` in every branch")),
+                .hint(format!("let `{role}` hear first from `{first}` in every branch, or ask `--complete`")),
         );
     }
 }

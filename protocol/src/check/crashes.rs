@@ -1,15 +1,17 @@
 //! Crashes for good, in protocols that have `reliable` roles or `crash` branches: who may crash is handled by whoever
-//! waits for it.
+//! waits for it, and who has crashed sends nothing. What is sent to it is lost: whoever sends may not know yet.
 //!
 //! After Barwell, Hou, Yoshida, Zhou: *Designing Asynchronous Multiparty Protocols with Crash-Stop Failures* (ECOOP 2023).
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::diagnostics::Diagnostic;
 use crate::global::flow::Flow;
-use crate::global::inline::CRASH;
-use crate::global::{Global, NodeId, NodeKind, Role};
+use crate::global::{CRASH, Global, NodeId, NodeKind, Role};
 use crate::program::Program;
 
 /// Whose crash is handled by whom.
@@ -21,17 +23,35 @@ pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
     if !global.handles_crashes() {
         return Vec::new();
     }
-    let mut checker = Checker { program, global, crashes: Vec::new(), findings: Vec::new() };
+    let mut checker = Checker {
+        program,
+        global,
+        dead: Vec::new(),
+        crashes: Vec::new(),
+        handled: BTreeSet::new(),
+        unhandled: Vec::new(),
+        findings: Vec::new(),
+    };
     checker.sequence(&global.root, &Handled::new());
-    checker.after_crashes();
+    let acting = checker.after_crashes();
+    // Where the sender has crashed for certain, that is the cause.
+    let unhandled = checker.unhandled.drain(..).filter(|(node, _)| !acting.contains(node));
+    checker.findings.extend(unhandled.map(|(_, finding)| finding));
+    checker.findings.sort_by_key(|finding| (finding.code, finding.span));
     checker.findings
 }
 
 struct Checker<'a> {
     program: &'a Program,
     global: &'a Global,
+    /// Who has crashed on the way here.
+    dead: Vec<Role>,
     /// Where crashes are handled.
     crashes: Vec<NodeId>,
+    /// Messages beside which a branch says what comes if their sender has crashed.
+    handled: BTreeSet<NodeId>,
+    /// Messages whose receivers would wait for ever.
+    unhandled: Vec<(NodeId, Diagnostic)>,
     findings: Vec<Diagnostic>,
 }
 
@@ -43,6 +63,7 @@ impl<'a> Checker<'a> {
     /// `handled` holds for the first message of the sequence.
     fn sequence(&mut self, nodes: &[NodeId], handled: &Handled) {
         let global = self.global;
+        let dead = self.dead.len();
         let none = Handled::new();
         // One message to several receivers is handled as one.
         let mut beginning = true;
@@ -73,15 +94,16 @@ impl<'a> Checker<'a> {
                 _ => beginning = false,
             }
         }
+        self.dead.truncate(dead);
     }
 
     fn choice(&mut self, node: NodeId, at: Role, blocks: &[Vec<NodeId>], around: &Handled) {
         let told = |block: &Vec<NodeId>| -> Vec<Role> {
             let leading = block.iter().map_while(|node| match self.global.node(*node).kind {
-                NodeKind::Message { to, crash: true, .. } => Some(to),
+                NodeKind::Message { from, to, crash: true, .. } => Some((from, to)),
                 _ => None,
             });
-            leading.collect()
+            leading.filter(|(from, _)| *from == at).map(|(_, to)| to).collect()
         };
         let crashes: Vec<Vec<Role>> = blocks.iter().map(told).collect();
         if crashes.iter().all(|by| !by.is_empty()) {
@@ -106,26 +128,26 @@ impl<'a> Checker<'a> {
         let span = self.global.node(node).span;
         let (sender, receiver) = (self.text(from), self.text(to));
         let reliable = self.global.reliable[usize::from(from)];
-        let finding = if crash {
+        if crash {
+            self.dead.push(from);
             self.crashes.push(node);
-            reliable.then(|| {
+            self.findings.extend(reliable.then(|| {
                 Diagnostic::new(Code::CrashBranch, span, format!("`{sender}` is reliable: it never crashes"))
                     .hint(format!("leave the branch out, or leave `reliable` out before `role {sender}`"))
-            })
+            }));
         } else if self.is_named_crash(node) {
             let message = "`crash` handles no crash here".to_owned();
-            let hint = "put it first into a branch of a choice at the role that crashes, without payload";
-            Some(Diagnostic::new(Code::CrashBranch, span, message).hint(hint))
-        } else if !reliable && !handled.contains(&(from, to)) {
+            let hint = "put it first into a branch of a choice at the role that crashes, without payload, or behind such a message";
+            self.findings.push(Diagnostic::new(Code::CrashBranch, span, message).hint(hint));
+        } else if handled.contains(&(from, to)) {
+            self.handled.insert(node);
+        } else if !reliable && !self.dead.contains(&to) {
             let message = format!("`{receiver}` waits here, and `{sender}` may have crashed");
             let hint = format!(
                 "make it a branch of `choice at {sender}` with another one that begins with `crash() from {sender} to {receiver};`, or declare `reliable role {sender}`"
             );
-            Some(Diagnostic::new(Code::CrashUnhandled, span, message).hint(hint))
-        } else {
-            None
-        };
-        self.findings.extend(finding);
+            self.unhandled.push((node, Diagnostic::new(Code::CrashUnhandled, span, message).hint(hint)));
+        }
     }
 
     fn is_named_crash(&self, node: NodeId) -> bool {
@@ -133,8 +155,10 @@ impl<'a> Checker<'a> {
         self.global.messages.label(message).is_some_and(|label| self.program.names.text(label) == CRASH)
     }
 
-    /// Who has crashed sends and receives nothing.
-    fn after_crashes(&mut self) {
+    /// Who has crashed sends nothing; returns where it would. What is sent to it is lost.
+    ///
+    /// Beside a message that somebody handles the crash of, the way goes on through the branch that does.
+    fn after_crashes(&mut self) -> BTreeSet<NodeId> {
         let flow = Flow::of(self.global);
         let mut targets: BTreeMap<NodeId, u32> = BTreeMap::new();
         for &(target, by) in flow.steps.iter().flatten() {
@@ -156,8 +180,8 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 for &(target, by) in &flow.steps[point as usize] {
-                    let acts = by.filter(|node| self.global.takes_part(dead, *node) && !self.is_crash_of(dead, *node));
-                    match acts {
+                    match by.filter(|node| self.acts(dead, *node)) {
+                        Some(node) if self.handled.contains(&node) => {}
                         Some(node) => {
                             reported.insert((node, dead));
                         }
@@ -166,16 +190,21 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        for (node, dead) in reported {
+        for &(node, dead) in &reported {
             let dead = self.text(dead);
             let message = format!("`{dead}` may have crashed before this");
             let finding = Diagnostic::new(Code::CrashedActs, self.global.node(node).span, message)
                 .label(format!("comes after a branch that handles the crash of `{dead}`"));
             self.findings.push(finding.hint(format!("let the others go on without `{dead}` in that branch")));
         }
+        reported.into_iter().map(|(node, _)| node).collect()
     }
 
-    fn is_crash_of(&self, dead: Role, node: NodeId) -> bool {
-        matches!(self.global.node(node).kind, NodeKind::Message { from, crash: true, .. } if from == dead)
+    /// Whether a role would have to do something.
+    fn acts(&self, role: Role, node: NodeId) -> bool {
+        match self.global.node(node).kind {
+            NodeKind::Message { from, crash, .. } => from == role && !crash,
+            _ => self.global.takes_part(role, node),
+        }
     }
 }

@@ -26,11 +26,11 @@ struct Summary {
 
 /// Reports roles that act in a branch before they can know of the choice.
 pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
-    let mut summaries = Summaries { global, loops: HashMap::new() };
+    let mut summaries = Summaries { global, dead: Vec::new(), loops: HashMap::new() };
     let mut whole = Summary::default();
     summaries.sequence(&global.root, &mut whole);
     summaries.settle(&global.root, &mut Vec::new());
-    let mut checker = Checker { program, global, loops: &summaries.loops, findings: Vec::new() };
+    let mut checker = Checker { program, global, dead: Vec::new(), loops: &summaries.loops, findings: Vec::new() };
     let mut enabled = global.role_ids().collect();
     checker.sequence(&global.root, &mut enabled);
     checker.findings.dedup();
@@ -39,14 +39,21 @@ pub(super) fn check(program: &Program, global: &Global) -> Vec<Diagnostic> {
 
 struct Summaries<'a> {
     global: &'a Global,
+    /// Who has crashed on the way here: it does nothing, so it need not know anything.
+    dead: Vec<Role>,
     loops: HashMap<NodeId, Summary>,
 }
 
 impl Summaries<'_> {
     fn sequence(&mut self, nodes: &[NodeId], summary: &mut Summary) {
         let global = self.global;
+        let dead = self.dead.len();
         for &node in nodes {
             match &global.node(node).kind {
+                NodeKind::Message { from, to, crash: true, .. } => {
+                    self.dead.push(*from);
+                    summary.gives.extend([*from, *to]);
+                }
                 NodeKind::Message { from, to, .. } | NodeKind::Connect { from, to, .. } => {
                     need(summary, *from, node);
                     summary.gives.insert(*to);
@@ -71,6 +78,7 @@ impl Summaries<'_> {
                 NodeKind::Continue { target } => summary.continues.push((*target, summary.gives.clone())),
             }
         }
+        self.dead.truncate(dead);
     }
 
     /// Parts of a `par` know nothing of each other; after them all that any of them gives is there.
@@ -91,7 +99,8 @@ impl Summaries<'_> {
     fn branches(&mut self, at: Role, blocks: &[Vec<NodeId>]) -> Roles {
         let mut all: Option<Roles> = None;
         for block in blocks {
-            let mut branch = Summary { gives: BTreeSet::from([at]), ..Summary::default() };
+            let gives = self.dead.iter().copied().chain([at]).collect();
+            let mut branch = Summary { gives, ..Summary::default() };
             self.sequence(block, &mut branch);
             all = Some(match all {
                 None => branch.gives,
@@ -153,6 +162,8 @@ fn need(summary: &mut Summary, role: Role, node: NodeId) {
 struct Checker<'a> {
     program: &'a Program,
     global: &'a Global,
+    /// Who has crashed on the way here.
+    dead: Vec<Role>,
     loops: &'a HashMap<NodeId, Summary>,
     findings: Vec<Diagnostic>,
 }
@@ -160,8 +171,13 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn sequence(&mut self, nodes: &[NodeId], enabled: &mut Roles) {
         let global = self.global;
+        let dead = self.dead.len();
         for &node in nodes {
             match &global.node(node).kind {
+                NodeKind::Message { from, to, crash: true, .. } => {
+                    self.dead.push(*from);
+                    enabled.extend([*from, *to]);
+                }
                 NodeKind::Message { from, to, .. } => {
                     self.acts(*from, node, enabled, "sends");
                     enabled.insert(*to);
@@ -191,12 +207,13 @@ impl Checker<'_> {
                 NodeKind::Continue { target } => self.continues(node, *target, enabled),
             }
         }
+        self.dead.truncate(dead);
     }
 
     fn choice(&mut self, at: Role, blocks: &[Vec<NodeId>], enabled: &mut Roles) {
         let mut all: Option<Roles> = None;
         for block in blocks {
-            let mut inside = BTreeSet::from([at]);
+            let mut inside: Roles = self.dead.iter().copied().chain([at]).collect();
             self.sequence(block, &mut inside);
             all = Some(match all {
                 None => inside,
@@ -216,7 +233,9 @@ impl Checker<'_> {
         self.findings.push(
             Diagnostic::new(Code::NotEnabled, span, message)
                 .label(format!("`{text}` has received nothing in this branch"))
-                .hint(format!("send `{text}` a message in this branch before this")),
+                .hint(format!(
+                    "send `{text}` a message in this branch before this; if it does the same in every branch, ask `--complete`"
+                )),
         );
     }
 
@@ -228,7 +247,9 @@ impl Checker<'_> {
             self.findings.push(
                 Diagnostic::new(Code::NotEnabled, self.global.node(node).span, message)
                     .label(format!("the loop goes on here, and `{text}` has received nothing in this branch"))
-                    .hint(format!("send `{text}` a message in this branch")),
+                    .hint(format!(
+                        "send `{text}` a message in this branch; if it does the same in every branch, ask `--complete`"
+                    )),
             );
         }
         enabled.extend(&summary.gives);

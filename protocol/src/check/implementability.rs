@@ -18,6 +18,8 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use crate::diagnostics::Diagnostic;
 use crate::global::automaton::Automaton;
 use crate::global::flow::Flow;
@@ -70,6 +72,12 @@ impl<'a> Implementability<'a> {
         let flow = Flow::of(global);
         let automaton = Automaton::of(global, &flow, MAX_STEPS)?;
         Some(Implementability { program, global, flow, automaton })
+    }
+
+    /// Whether each interaction takes place in some run.
+    pub(super) fn reaches_everything(&self) -> bool {
+        let numbers = self.automaton.states.iter().flatten().map(|event| event.number);
+        numbers.collect::<HashSet<u32>>().len() == self.global.interactions.len()
     }
 
     /// Whether merge-based projection is defined for every role. `false` also where the bound is met.

@@ -240,12 +240,20 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Whether a member may stop where it stands.
+/// Whether a member may stop where it stands: it is done, was never asked, or has nothing left but to hear that one more
+/// has crashed, and then to do nothing.
 fn may_end(system: &System<'_>, config: &[u32], member: usize) -> bool {
     let moves = &system.state(config, member).moves;
     let waits_to_be_asked =
         config[member] == system.machine(member).initial && moves.iter().all(|step| step.act.kind == ActKind::Accept);
-    hears_nothing(system, config, member) && (moves.is_empty() || waits_to_be_asked)
+    let done = |state: u32| system.machine(member).states[state as usize].moves.is_empty();
+    let only_hears_of_crashes = config[member] != system.machine(member).initial
+        && moves.iter().all(|step| match step.act.kind {
+            ActKind::Crash => true,
+            ActKind::Detect => done(step.to),
+            _ => false,
+        });
+    hears_nothing(system, config, member) && (moves.is_empty() || waits_to_be_asked || only_hears_of_crashes)
 }
 
 /// Whether no message is under way to a member.

@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
                 | StatementKind::Disconnect { left: from, right: to } => {
                     self.name(caller, positions, &[*from, *to]);
                 }
-                StatementKind::Choice { at, blocks } => {
+                StatementKind::Choice { at, blocks, .. } => {
                     if blocks.iter().any(|block| !self.calls.is_silent(caller, block, &self.silent)) {
                         self.name(caller, positions, &[*at]);
                     }
@@ -182,8 +182,14 @@ impl<'a> Walk<'a> {
                 StatementKind::Rec { body, .. } => self.block(caller, positions, body),
                 StatementKind::Do { protocol, roles, .. } => {
                     if let Some(called) = self.calls.called(caller, protocol) {
-                        let roles = roles.iter().map(|role| positions.get(&role.name).copied()).collect();
-                        self.sites[called].push(Site { caller, roles });
+                        let protocol = self.calls.program.protocol(self.calls.protocols[called]);
+                        let mut passed = vec![None; protocol.roles.len()];
+                        for (at, argument) in roles.iter().enumerate() {
+                            if let Some(place) = protocol.place(at, argument) {
+                                passed[place] = positions.get(&argument.role.name).copied();
+                            }
+                        }
+                        self.sites[called].push(Site { caller, roles: passed });
                     }
                 }
                 StatementKind::Continue { .. } => {}

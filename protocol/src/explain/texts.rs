@@ -26,7 +26,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "A bound keeps any file from exhausting the stack of the tool that reads it."
         ),
         Code::Unsupported => explanation!(
-            "Some constructs of relatives of Scribble are known and refused by name: refinement types, nested protocols, `calls`, local protocols.",
+            "Some constructs of relatives of Scribble are known and refused by name, each once in a file: refinement types, nested and local protocols, `calls`, time (`timed`, `within`), indexed roles, `foreach`, `const`, `initiates`, `call … returning`, `transient`, arrows (`A -> B: M();`) and others.",
             "global protocol P(role A, role B) {\n    amount(x: int{x > 0}) from A to B;\n}",
             "global protocol P(role A, role B) {\n    amount(int) from A to B;\n}",
             "Better a clear refusal than a protocol that is read as something else."
@@ -36,6 +36,12 @@ pub(super) fn of(code: Code) -> Explanation {
             "aux global protocol Q(role A, role B, role C, role D, …) {\n    choice at A { do Q(B, A, C, D, …); } or { do Q(D, C, B, A, …); }\n}",
             "aux global protocol Q(role A, role B, role C, role D, …) {\n    rec X { choice at A { next() from A to B; continue X; } or { end() from A to B; } }\n}",
             "Calls that permute many roles are inlined once for each order, and there are very many orders."
+        ),
+        Code::AnnotationIgnored => explanation!(
+            "An annotation `@\"…\"` is read and has no effect: no check looks at it, and the runtime does not either. This is a note, and refuses nothing.",
+            "global protocol P(role A, role B) {\n    pay(n: int) from A to B; @\"n > 0\"\n}",
+            "global protocol P(role A, role B) {\n    pay(n: int) from A to B; // the worker of A sees to it that n > 0\n}",
+            "Whoever wrote a condition counts on it."
         ),
         Code::UnknownRole => explanation!(
             "Every role that is named in a protocol is declared in its list of roles.",
@@ -56,7 +62,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "Names of other modules are not visible without their module, so two modules may use the same name."
         ),
         Code::UnknownType => explanation!(
-            "In a file with a `module` line each payload type is declared (`type` or `data`), or is a parameter of the protocol.",
+            "In a file with a `module` line each payload type is declared (`type` or `data`), or is a parameter of the protocol. A type that is not is a warning, once in a file, and stands for itself; with `--strict` it is an error.",
             "module shop;\n\nglobal protocol P(role A, role B) {\n    order(Pizza) from A to B;\n}",
             "module shop;\n\ntype <rust> \"shop::Pizza\" from \"shop\" as Pizza;\n\nglobal protocol P(role A, role B) {\n    order(Pizza) from A to B;\n}",
             "Both sides of a message must mean the same type. Files without a `module` line declare none, and may name any."
@@ -86,7 +92,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "A process knows already what it would tell itself; the message would only add a way to lose it."
         ),
         Code::ModuleName => explanation!(
-            "The last part of the module's name is the name of its file, without `.scr`.",
+            "The last part of the module's name is the name of its file, without its ending. In a module that is imported and with `--strict` another name is an error, else a warning.",
             "// in the file shop.scr\nmodule booking;",
             "// in the file booking.scr\nmodule booking;",
             "Imports find a module by its name."
@@ -103,6 +109,12 @@ pub(super) fn of(code: Code) -> Explanation {
             "module shop;\nimport bank.Payment as bank;",
             "With two meanings nobody could tell which is meant."
         ),
+        Code::UnknownMessage => explanation!(
+            "In a module that declares message signatures (`sig`), a message without `( )` is one of them, or a parameter of the protocol.",
+            "module shop;\nsig <rust> \"Order\" from \"shop\" as Order;\n\nglobal protocol P(role A, role B) {\n    Ordr from A to B;\n}",
+            "module shop;\nsig <rust> \"Order\" from \"shop\" as Order;\n\nglobal protocol P(role A, role B) {\n    Order from A to B;\n}",
+            "A misspelt signature would be another message, without the payload that was meant."
+        ),
         Code::UnusedRole => explanation!(
             "Every declared role takes part: it sends, receives or chooses.",
             "global protocol P(role A, role B, role C) {\n    hello() from A to B;\n}",
@@ -110,16 +122,22 @@ pub(super) fn of(code: Code) -> Explanation {
             "A process for it would be started and could do nothing, not even end."
         ),
         Code::NotEnabled => explanation!(
-            "In a branch only the role that chose may act at once; any other acts after it has received a message in that branch.",
+            "In a branch only the role that chose may act at once; any other acts after it has received a message in that branch. A role that does the same in every branch need not know: `--complete` sees that.",
             "choice at A {\n    x() from A to B;\n    y() from C to B;\n    z() from A to C;\n} or {\n    v() from A to B;\n    w() from A to C;\n}",
             "choice at A {\n    x() from A to B;\n    z() from A to C;\n    y() from C to B;\n} or {\n    v() from A to B;\n    w() from A to C;\n}",
             "A role that has heard nothing cannot know which branch was taken, and would act in the wrong one."
         ),
         Code::InconsistentChoice => explanation!(
-            "A role that learns of a choice hears of it first from the same peer in every branch in which it takes part.",
+            "A role that learns of a choice hears of it first from the same peer in every branch in which it takes part. `--complete` sees where it can tell all the same.",
             "choice at A {\n    x() from A to B;\n    y() from B to C;\n} or {\n    v() from A to B;\n    w() from A to C;\n}",
             "choice at A {\n    x() from A to B;\n    y() from B to C;\n} or {\n    v() from A to B;\n    w() from B to C;\n}",
             "The role would have to wait for several peers at once, and messages of different peers come in any order."
+        ),
+        Code::EmptyBranch => explanation!(
+            "A branch of a choice in which nothing is sent is left out: the role takes one of the others. This is a warning.",
+            "choice at A {\n    more() from A to B;\n} or {\n}",
+            "choice at A {\n    more() from A to B;\n} or {\n    enough() from A to B;\n}",
+            "Nobody could tell that the branch was taken, so nobody may take it: a protocol that counts on it does something else than it says."
         ),
         Code::Connection => explanation!(
             "In an `explicit` protocol two roles are connected before they exchange messages, and disconnected after, once each. In others all start connected.",
@@ -128,7 +146,7 @@ pub(super) fn of(code: Code) -> Explanation {
             "A message to somebody who is not connected goes nowhere."
         ),
         Code::CrashBranch => explanation!(
-            "A branch that begins with `crash() from A to B;` says what happens when `A`, who chooses, has crashed for good. `A` is not reliable, and another branch says what it does otherwise.",
+            "A branch that begins with `crash() from A to B;` says what happens when `A`, who chooses, has crashed for good. `A` is not reliable, and another branch says what it does otherwise. Later in such a branch, `crash() from A to C;` says that `C` notices it too.",
             "global protocol P(reliable role A, reliable role B) {\n    choice at A { hello() from A to B; } or { crash() from A to B; }\n}",
             "global protocol P(role A, reliable role B) {\n    choice at A { hello() from A to B; } or { crash() from A to B; }\n}",
             "Nobody sends `crash`: it stands for what the receiver notices. So it has a place and a meaning of its own."
@@ -140,10 +158,10 @@ pub(super) fn of(code: Code) -> Explanation {
             "A role that has crashed for good sends nothing any more, and who waits for it would wait for ever."
         ),
         Code::CrashedActs => explanation!(
-            "In and after a branch that handles the crash of a role, that role takes no part.",
-            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n    } or {\n        crash() from A to B;\n    }\n    bye() from B to A;\n}",
-            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n        bye() from B to A;\n    } or {\n        crash() from A to B;\n    }\n}",
-            "The others go on without it; what is sent to it is lost."
+            "In and after a branch that handles the crash of a role, that role sends nothing. What is sent to it is lost.",
+            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n    } or {\n        crash() from A to B;\n    }\n    bye() from A to B;\n}",
+            "global protocol P(role A, reliable role B) {\n    choice at A {\n        hello() from A to B;\n        choice at A { bye() from A to B; } or { crash() from A to B; }\n    } or {\n        crash() from A to B;\n    }\n}",
+            "Whoever waits for it would wait for ever."
         ),
         Code::LeavesPar => explanation!(
             "A part of a `par` does not continue a loop around the `par`. The loop stands inside the part, or goes on after the `par`.",

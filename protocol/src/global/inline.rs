@@ -6,15 +6,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::messages::{MessageId, PayloadType, TypeKey};
-use super::{Feature, Global, Messages, Node, NodeId, NodeKind, Role, RoleInfo};
+use super::{Feature, Global, Messages, Node, NodeId, NodeKind, Role, RoleInfo, crashes};
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, Severity, Span};
 use crate::program::{DeclarationId, Program, ProtocolId};
-use crate::syntax::ast::{Argument, Block, Ident, Message, ParameterKind, Payload, QName, Statement, StatementKind};
+use crate::syntax::ast::{
+    Argument, Block, Ident, Message, ParameterKind, Payload, Protocol, QName, RoleArgument, Statement, StatementKind,
+};
 use crate::syntax::names::Name;
-
-/// The label of branches that handle a crash.
-pub(crate) const CRASH: &str = "crash";
 
 /// How deep blocks and calls may be nested once inlined.
 pub(crate) const MAX_DEPTH: usize = 400;
@@ -48,8 +47,7 @@ pub(crate) fn inline(program: &Program, id: ProtocolId, budget: &mut CallBudget)
         let finding = Diagnostic::new(Code::TooLarge, role.name.span, message).label("one too many");
         return Err(finding.hint("split the protocol into several sessions"));
     }
-    let roles: Vec<RoleInfo> =
-        protocol.roles.iter().map(|role| RoleInfo { name: role.name.name, span: role.name.span }).collect();
+    let roles: Vec<RoleInfo> = protocol.roles.iter().map(RoleInfo::of).collect();
     let global = Global {
         name: protocol.name.name,
         span: protocol.name.span,
@@ -60,6 +58,7 @@ pub(crate) fn inline(program: &Program, id: ProtocolId, budget: &mut CallBudget)
         messages: Messages::default(),
         reliable: protocol.roles.iter().map(|role| role.reliable.is_some()).collect(),
         features: Vec::new(),
+        warnings: Vec::new(),
         interactions: Vec::new(),
     };
     let mut inliner = Inliner { program, global, calls: HashMap::new(), continued: HashSet::new(), depth: 0, budget };
@@ -73,6 +72,7 @@ pub(crate) fn inline(program: &Program, id: ProtocolId, budget: &mut CallBudget)
     let mut root = Vec::new();
     inliner.call(Call { protocol: id, roles: identity, arguments: Vec::new() }, protocol.name.span, &mut root)?;
     inliner.global.root = root;
+    crashes::mark(program, &mut inliner.global);
     Ok(inliner.global)
 }
 
@@ -213,15 +213,109 @@ impl Inliner<'_> {
     fn branches(&mut self, frame: &mut Frame, blocks: &[Block], span: Span) -> Inlined<Vec<Vec<NodeId>>> {
         let mut branches = Vec::with_capacity(blocks.len());
         for block in blocks {
-            let branch = self.nested(frame, block, span)?;
-            if !branch.is_empty() {
-                branches.push(branch);
-            }
+            branches.push(self.nested(frame, block, span)?);
         }
         Ok(branches)
     }
 
+    fn choice(
+        &mut self,
+        frame: &Frame,
+        (chooser, span): (Ident, Span),
+        opens: &[Span],
+        mut branches: Vec<Vec<NodeId>>,
+        out: &mut Vec<NodeId>,
+    ) -> Inlined<()> {
+        if branches.iter().any(Vec::is_empty) {
+            self.warn_of_empty(chooser, span, opens, &branches);
+            branches.retain(|branch| !branch.is_empty());
+        }
+        if !branches.is_empty() {
+            let at = role(frame, chooser);
+            out.push(self.push(NodeKind::Choice { at, blocks: branches }, span)?);
+        }
+        Ok(())
+    }
+
+    /// Says that branches in which nothing happens are left out.
+    fn warn_of_empty(&mut self, chooser: Ident, span: Span, opens: &[Span], branches: &[Vec<NodeId>]) {
+        let role = self.program.names.text(chooser.name);
+        let warning = |span: Span, message: String| {
+            Diagnostic::new(Code::EmptyBranch, span, message)
+                .severity(Severity::Warning)
+                .hint(format!("let `{role}` send a message in it to whoever must know"))
+        };
+        if branches.iter().all(Vec::is_empty) {
+            let message = "nothing happens in any branch of this choice: it is left out".to_owned();
+            self.global.warnings.push(warning(span, message));
+            return;
+        }
+        for (open, _) in opens.iter().zip(branches).filter(|(_, branch)| branch.is_empty()) {
+            let message = format!("this branch is empty and is left out: `{role}` always takes another one");
+            let warning = warning(*open, message).label("nothing is sent here, so nobody could tell that it was taken");
+            self.global.warnings.push(warning);
+        }
+    }
+
+    /// Constructs that hold others; apart from the simple ones, so that nesting takes little of the stack.
     fn statement(&mut self, frame: &mut Frame, statement: &Statement, out: &mut Vec<NodeId>) -> Inlined<()> {
+        let span = statement.span;
+        match &statement.kind {
+            StatementKind::Choice { at, blocks, opens } => {
+                let branches = self.branches(frame, blocks, span)?;
+                self.choice(frame, (*at, span), opens, branches, out)?;
+            }
+            StatementKind::Par { blocks } => {
+                self.feature(Feature::Par, span);
+                let mut blocks = self.branches(frame, blocks, span)?;
+                blocks.retain(|block| !block.is_empty());
+                if !blocks.is_empty() {
+                    out.push(self.push(NodeKind::Par { blocks }, span)?);
+                }
+            }
+            StatementKind::Rec { variable, body } => {
+                let node = self.push(NodeKind::Rec { body: Vec::new() }, span)?;
+                frame.loops.push((variable.name, node));
+                let body = self.nested(frame, body, span)?;
+                frame.loops.pop();
+                self.close(node, body, out);
+            }
+            StatementKind::Do { protocol, arguments, roles } => {
+                if let Some(call) = self.prepared(frame, span, protocol, arguments, roles)? {
+                    self.call(call, span, out)?;
+                }
+            }
+            StatementKind::Message { .. }
+            | StatementKind::Connect { .. }
+            | StatementKind::Disconnect { .. }
+            | StatementKind::Wrap { .. }
+            | StatementKind::Continue { .. } => self.simple(frame, statement, out)?,
+        }
+        Ok(())
+    }
+
+    /// What a `do` calls, with what.
+    fn prepared(
+        &mut self,
+        frame: &Frame,
+        span: Span,
+        protocol: &QName,
+        arguments: &[Argument],
+        roles: &[RoleArgument],
+    ) -> Inlined<Option<Call>> {
+        let scopes = &self.program.scopes;
+        let Some(called) = scopes[frame.module].protocol(frame.module, scopes, protocol) else { return Ok(None) };
+        let inner = arguments.iter().map(|argument| match argument {
+            Argument::Message(message) => 1 + weight(message),
+            Argument::Name(name) => name.parts.len(),
+        });
+        self.spend(protocol.parts.len() + roles.len() + inner.sum::<usize>(), span)?;
+        let roles = in_order(self.program.protocol(called), frame, roles);
+        let arguments = self.arguments(frame, called, arguments);
+        Ok(Some(Call { protocol: called, roles, arguments }))
+    }
+
+    fn simple(&mut self, frame: &Frame, statement: &Statement, out: &mut Vec<NodeId>) -> Inlined<()> {
         let span = statement.span;
         match &statement.kind {
             StatementKind::Message { message, from, to } => {
@@ -258,49 +352,16 @@ impl Inliner<'_> {
                 let (from, to) = (role(frame, *from), role(frame, *to));
                 out.push(self.push(NodeKind::Wrap { from, to }, span)?);
             }
-            StatementKind::Choice { at, blocks } => {
-                let at = role(frame, *at);
-                let blocks = self.branches(frame, blocks, span)?;
-                for block in &blocks {
-                    self.mark_crash(at, block);
-                }
-                if !blocks.is_empty() {
-                    out.push(self.push(NodeKind::Choice { at, blocks }, span)?);
-                }
-            }
-            StatementKind::Par { blocks } => {
-                self.feature(Feature::Par, span);
-                let blocks = self.branches(frame, blocks, span)?;
-                if !blocks.is_empty() {
-                    out.push(self.push(NodeKind::Par { blocks }, span)?);
-                }
-            }
-            StatementKind::Rec { variable, body } => {
-                let node = self.push(NodeKind::Rec { body: Vec::new() }, span)?;
-                frame.loops.push((variable.name, node));
-                let body = self.nested(frame, body, span)?;
-                frame.loops.pop();
-                self.close(node, body, out);
-            }
             StatementKind::Continue { variable } => {
                 let target = frame.loops.iter().rev().find(|(name, _)| *name == variable.name);
                 let target = target.map_or(0, |(_, node)| *node);
                 self.continued.insert(target);
                 out.push(self.push(NodeKind::Continue { target }, span)?);
             }
-            StatementKind::Do { protocol, arguments, roles } => {
-                let scopes = &self.program.scopes;
-                if let Some(called) = scopes[frame.module].protocol(frame.module, scopes, protocol) {
-                    let inner = arguments.iter().map(|argument| match argument {
-                        Argument::Message(message) => 1 + weight(message),
-                        Argument::Name(name) => name.parts.len(),
-                    });
-                    self.spend(protocol.parts.len() + roles.len() + inner.sum::<usize>(), span)?;
-                    let roles = roles.iter().map(|ident| role(frame, *ident)).collect();
-                    let arguments = self.arguments(frame, called, arguments);
-                    self.call(Call { protocol: called, roles, arguments }, span, out)?;
-                }
-            }
+            StatementKind::Choice { .. }
+            | StatementKind::Par { .. }
+            | StatementKind::Rec { .. }
+            | StatementKind::Do { .. } => unreachable!("constructs that hold others are not simple"),
         }
         Ok(())
     }
@@ -319,22 +380,6 @@ impl Inliner<'_> {
         };
         let payload: Vec<PayloadType> = payload.iter().map(|element| self.payload(frame, element)).collect();
         self.global.messages.intern(message.label.map(|label| label.name), &payload)
-    }
-
-    /// A branch that begins with an empty message `crash` of who chooses handles the crash of that role.
-    fn mark_crash(&mut self, at: Role, block: &[NodeId]) {
-        for &id in block {
-            let node = &self.global.nodes[id as usize];
-            let (NodeKind::Message { from, message, .. }, span) = (&node.kind, node.span) else { return };
-            let label = self.global.messages.label(*message).map(|label| self.program.names.text(label));
-            if *from != at || label != Some(CRASH) || !self.global.messages.payload(*message).is_empty() {
-                return;
-            }
-            if let NodeKind::Message { crash, .. } = &mut self.global.nodes[id as usize].kind {
-                *crash = true;
-            }
-            self.feature(Feature::Crash, span);
-        }
     }
 
     fn payload(&mut self, frame: &Frame, element: &Payload) -> PayloadType {
@@ -409,6 +454,17 @@ fn weight(message: &Message) -> usize {
         Payload::Type(name) | Payload::Delegation { protocol: name, .. } => name.parts.len(),
     });
     payload.sum()
+}
+
+/// What a `do` passes for each role of the called protocol, in the order in which that declares them.
+fn in_order(called: &Protocol, frame: &Frame, arguments: &[RoleArgument]) -> Vec<Role> {
+    let mut roles = vec![0; called.roles.len()];
+    for (at, argument) in arguments.iter().enumerate() {
+        if let Some(place) = called.place(at, argument) {
+            roles[place] = role(frame, argument.role);
+        }
+    }
+    roles
 }
 
 /// Names are resolved before, so every role is known.

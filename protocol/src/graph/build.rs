@@ -26,7 +26,7 @@ pub(super) fn graph(program: &Program, global: &Global) -> Result<Graph, Diagnos
     Ok(Graph {
         protocol: program.names.text(global.name).to_owned(),
         explicit: global.explicit,
-        roles: global.roles.iter().map(|role| program.names.text(role.name).to_owned()).collect(),
+        roles: global.roles.iter().map(|role| program.names.text(role.public).to_owned()).collect(),
         loops: builder.loops,
         steps,
     })

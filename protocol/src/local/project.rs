@@ -52,6 +52,10 @@ impl<'a> Presence<'a> {
         let mut any = false;
         for &node in nodes {
             any |= self.mark(node);
+            // What comes after its own crash it does not see: what is sent to it then is lost.
+            if matches!(self.global.node(node).kind, NodeKind::Message { from, crash: true, .. } if from == self.role) {
+                break;
+            }
         }
         any
     }

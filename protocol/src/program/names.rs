@@ -4,33 +4,52 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Program, scope};
 use crate::code::Code;
-use crate::diagnostics::{Diagnostic, Span, listed};
-use crate::syntax::ast::{Argument, Block, Ident, Message, ParameterKind, Payload, Protocol, QName, StatementKind};
+use crate::diagnostics::{Diagnostic, Severity, Span, listed};
+use crate::syntax::ast::{
+    Argument, Block, Ident, Message, ParameterKind, Payload, Protocol, QName, RoleArgument, StatementKind,
+};
 use crate::syntax::names::Name;
 
-/// Reports every name of a program that does not resolve.
-pub(super) fn check(program: &Program, findings: &mut Vec<Diagnostic>) {
+/// Reports every name of a program that does not resolve. `links` holds the modules that each module imports.
+pub(super) fn check(program: &Program, links: &[Vec<Option<usize>>], findings: &mut Vec<Diagnostic>) {
+    let imported: HashSet<usize> = links.iter().flatten().flatten().copied().collect();
     for (index, module) in program.modules.iter().enumerate() {
-        module_name(program, index, findings);
+        module_name(program, index, imported.contains(&index), findings);
+        annotations(&module.annotations, findings);
+        let mut undeclared = HashSet::new();
         for protocol in &module.protocols {
-            let mut checker = Checker::new(program, index, protocol, findings);
+            let mut checker = Checker::new(program, index, protocol, &mut undeclared, findings);
             checker.header();
             checker.block(&protocol.body);
         }
     }
 }
 
-fn module_name(program: &Program, index: usize, findings: &mut Vec<Diagnostic>) {
+/// Notes the annotations of a module, once.
+fn annotations(annotations: &[Span], findings: &mut Vec<Diagnostic>) {
+    let Some(first) = annotations.first() else { return };
+    let message = match annotations.len() {
+        1 => "this annotation has no effect".to_owned(),
+        count => format!("this annotation and {} more have no effect", count - 1),
+    };
+    let note = Diagnostic::new(Code::AnnotationIgnored, *first, message).severity(Severity::Note);
+    findings.push(note.hint("what it asks for is up to the workers"));
+}
+
+/// A module that is imported is found by its name, so it must have that of its file.
+fn module_name(program: &Program, index: usize, imported: bool, findings: &mut Vec<Diagnostic>) {
     let Some(name) = &program.modules[index].name else { return };
     let Some(simple) = name.parts.last() else { return };
     let path = program.sources[index].path.as_str();
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let stem = file.strip_suffix(".scr").unwrap_or(file);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let declared = program.names.text(simple.name);
     if stem != declared {
         let message = format!("module `{declared}` is in the file `{file}`");
         let finding = Diagnostic::new(Code::ModuleName, simple.span, message);
-        findings.push(finding.hint(format!("rename the file to `{declared}.scr` or the module to `{stem}`")));
+        let severity = if imported { Severity::Error } else { program.dialect.severity() };
+        let hint = format!("rename the file to `{declared}.scr` or the module to `{stem}`");
+        findings.push(finding.severity(severity).hint(hint));
     }
 }
 
@@ -41,14 +60,22 @@ struct Checker<'a> {
     roles: HashSet<Name>,
     parameters: HashMap<Name, ParameterKind>,
     loops: Vec<Name>,
+    /// The types of the module that have been reported.
+    undeclared: &'a mut HashSet<Vec<Name>>,
     findings: &'a mut Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
-    fn new(program: &'a Program, module: usize, protocol: &'a Protocol, findings: &'a mut Vec<Diagnostic>) -> Self {
+    fn new(
+        program: &'a Program,
+        module: usize,
+        protocol: &'a Protocol,
+        undeclared: &'a mut HashSet<Vec<Name>>,
+        findings: &'a mut Vec<Diagnostic>,
+    ) -> Self {
         let parameters = protocol.parameters.iter().map(|parameter| (parameter.name.name, parameter.kind)).collect();
         let roles = protocol.roles.iter().map(|role| role.name.name).collect();
-        Checker { program, module, protocol, roles, parameters, loops: Vec::new(), findings }
+        Checker { program, module, protocol, roles, parameters, loops: Vec::new(), undeclared, findings }
     }
 
     fn text(&self, name: Name) -> &'a str {
@@ -62,9 +89,13 @@ impl<'a> Checker<'a> {
     }
 
     fn header(&mut self) {
-        let mut declared = HashMap::new();
+        let (mut inside, mut outside) = (HashMap::new(), HashMap::new());
         for role in &self.protocol.roles {
-            scope::twice(&mut declared, role.name.name, role.name.span, &self.program.names, self.findings);
+            let twice = scope::twice(&mut inside, role.name.name, role.name.span, &self.program.names, self.findings);
+            if twice && role.name == role.public {
+                continue;
+            }
+            scope::twice(&mut outside, role.public.name, role.public.span, &self.program.names, self.findings);
         }
         let mut declared = HashMap::new();
         for parameter in &self.protocol.parameters {
@@ -85,7 +116,7 @@ impl<'a> Checker<'a> {
                 }
                 StatementKind::Disconnect { left, right } => self.pair(*left, *right, "disconnects from"),
                 StatementKind::Wrap { from, to } => self.pair(*from, *to, "wraps its connection to"),
-                StatementKind::Choice { at, blocks } => {
+                StatementKind::Choice { at, blocks, .. } => {
                     self.role(*at);
                     for block in blocks {
                         self.block(block);
@@ -108,8 +139,12 @@ impl<'a> Checker<'a> {
             return;
         }
         let text = self.text(role.name);
+        let renamed = self.protocol.roles.iter().find(|declared| declared.public.name == role.name);
         let roles = self.protocol.roles.iter().map(|role| self.text(role.name.name));
-        let hint = format!("the roles of this protocol are {}", listed(roles));
+        let hint = match renamed {
+            Some(renamed) => format!("`{text}` is called `{}` in this protocol", self.text(renamed.name.name)),
+            None => format!("the roles of this protocol are {}", listed(roles)),
+        };
         self.report(Code::UnknownRole, role.span, format!("no role `{text}`")).set_hint(hint);
     }
 
@@ -148,8 +183,25 @@ impl<'a> Checker<'a> {
                 self.report(Code::Arguments, label.span, text)
                     .set_hint("write a label before it: `label(Type) from A to B;`".to_owned());
             }
+            (Some(label), None) => self.bare(*label),
             _ => {}
         }
+    }
+
+    /// A bare name is a label without payload, but for modules that declare what their messages are.
+    fn bare(&mut self, label: Ident) {
+        let scope = &self.program.scopes[self.module];
+        let mut signatures: Vec<&str> = scope.signatures().map(|name| self.text(name)).collect();
+        let text = self.text(label.name);
+        if signatures.is_empty() || signatures.contains(&text) || self.parameters.contains_key(&label.name) {
+            return;
+        }
+        signatures.sort_unstable();
+        let hint = format!(
+            "write `{text}()` for a label without payload; the messages declared here are {}",
+            listed(signatures.into_iter())
+        );
+        self.report(Code::UnknownMessage, label.span, format!("no message `{text}`")).set_hint(hint);
     }
 
     /// Whether a simple name is that of a type.
@@ -185,12 +237,35 @@ impl<'a> Checker<'a> {
             return;
         }
         let text = self.qualified(name);
+        let message = match found {
+            Some(_) => format!("`{text}` is a message, not a type"),
+            None => format!("no type `{text}`"),
+        };
         let hint = if name.parts.len() > 1 {
             "import its module, and declare the type there".to_owned()
         } else {
             format!("declare it: `type <schema> \"name\" from \"file\" as {text};`")
         };
-        self.report(Code::UnknownType, name.span, format!("no type `{text}`")).set_hint(hint);
+        match found {
+            None => self.undeclared_type(name, message, hint),
+            Some(_) => self.report(Code::UnknownType, name.span, message).set_hint("declare it with `type`".to_owned()),
+        }
+    }
+
+    /// A type without declaration is one all the same, unless its module is there and does not have it.
+    fn undeclared_type(&mut self, name: &'a QName, message: String, hint: String) {
+        let scope = &self.program.scopes[self.module];
+        if scope.is_of_failed_import(name) {
+            return;
+        }
+        let severity =
+            if scope.names_module(self.module, name) { Severity::Error } else { self.program.dialect.severity() };
+        let parts = name.parts.iter().map(|part| part.name).collect();
+        if severity == Severity::Error || self.undeclared.insert(parts) {
+            let finding = Diagnostic::new(Code::UnknownType, name.span, message).severity(severity);
+            let label = if severity == Severity::Error { "" } else { "taken as a type of that name" };
+            self.findings.push(finding.label(label).hint(hint));
+        }
     }
 
     fn delegation(&mut self, protocol: &'a QName, role: Ident) {
@@ -198,7 +273,7 @@ impl<'a> Checker<'a> {
         let Some(id) = scopes[self.module].protocol(self.module, scopes, protocol) else {
             return self.no_protocol(protocol);
         };
-        if !self.program.protocol(id).roles.iter().any(|declared| declared.name.name == role.name) {
+        if !self.program.protocol(id).roles.iter().any(|declared| declared.public.name == role.name) {
             let message = format!("protocol `{}` has no role `{}`", self.qualified(protocol), self.text(role.name));
             self.report(Code::UnknownRole, role.span, message);
         }
@@ -213,9 +288,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn call(&mut self, name: &'a QName, arguments: &'a [Argument], roles: &[Ident]) {
+    fn call(&mut self, name: &'a QName, arguments: &'a [Argument], roles: &[RoleArgument]) {
         let mut named = HashSet::new();
-        for role in roles {
+        for RoleArgument { role, .. } in roles {
             self.role(*role);
             if !named.insert(role.name) {
                 let message = format!("`{}` plays two roles of the called protocol", self.text(role.name));
@@ -231,11 +306,33 @@ impl<'a> Checker<'a> {
         if called.roles.len() != roles.len() {
             let text = self.qualified(name);
             let message = format!("`{text}` has {} roles, {} are given", called.roles.len(), roles.len());
-            let wanted = listed(called.roles.iter().map(|role| self.text(role.name.name)));
+            let wanted = listed(called.roles.iter().map(|role| self.text(role.public.name)));
             self.report(Code::RoleArguments, name.span, message)
                 .set_hint(format!("give one role for each of {wanted}"));
+        } else {
+            self.places(name, called, roles);
         }
         self.arguments(name, called, arguments);
+    }
+
+    /// Each role of the called protocol is given once, by its name or at its place.
+    fn places(&mut self, name: &'a QName, called: &'a Protocol, roles: &[RoleArgument]) {
+        let mut given = HashSet::new();
+        for (at, argument) in roles.iter().enumerate() {
+            let (span, wanted) = match argument.parameter {
+                Some(parameter) => (parameter.span, self.text(parameter.name)),
+                None => (argument.role.span, self.text(called.roles[at].public.name)),
+            };
+            let message = match called.place(at, argument) {
+                None => format!("`{}` has no role `{wanted}`", self.qualified(name)),
+                Some(place) if !given.insert(place) => {
+                    format!("role `{wanted}` of `{}` is given twice", self.qualified(name))
+                }
+                Some(_) => continue,
+            };
+            let declared = listed(called.roles.iter().map(|role| self.text(role.public.name)));
+            self.report(Code::RoleArguments, span, message).set_hint(format!("its roles are {declared}"));
+        }
     }
 
     fn arguments(&mut self, name: &'a QName, called: &'a Protocol, arguments: &'a [Argument]) {
@@ -272,6 +369,11 @@ impl<'a> Checker<'a> {
         let headerless = self.program.modules[self.module].name.is_none();
         match (kind, wanted) {
             (None, Some(ParameterKind::Type)) if headerless => {}
+            (None, _) if scopes[self.module].is_of_failed_import(given) => {}
+            (None, Some(ParameterKind::Type)) => {
+                let hint = format!("declare it: `type <schema> \"name\" from \"file\" as {text};`");
+                self.undeclared_type(given, format!("no type `{text}`"), hint);
+            }
             (None, _) => {
                 let message = format!("no message or type `{text}`");
                 self.report(Code::UnknownType, given.span, message)
@@ -290,6 +392,9 @@ impl<'a> Checker<'a> {
     }
 
     fn no_protocol(&mut self, name: &'a QName) {
+        if self.program.scopes[self.module].is_of_failed_import(name) {
+            return;
+        }
         let text = self.qualified(name);
         let hint = if name.parts.len() > 1 {
             "import its module, and name it in full or by the alias of the import"

@@ -1,7 +1,7 @@
 //! What each module can name: its own declarations and protocols, and those of the modules it imports.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
@@ -29,6 +29,8 @@ pub(crate) struct Scope {
     modules: HashMap<Vec<Name>, usize>,
     protocols: HashMap<Name, usize>,
     declarations: HashMap<Name, (usize, ParameterKind)>,
+    /// Names under which modules were to be imported that were not found.
+    failed: HashSet<Vec<Name>>,
 }
 
 /// The scopes of all modules. Reports what is declared twice, and imports that hide a name.
@@ -90,11 +92,14 @@ fn import_names(
                 let finding = Diagnostic::new(Code::ImportClash, span, message);
                 findings.push(finding.hint("import it under another name with `as`, or leave the import out"));
             }
-            Entry::Vacant(free) => {
-                if let Some(link) = link {
+            Entry::Vacant(free) => match link {
+                Some(link) => {
                     free.insert(*link);
                 }
-            }
+                None => {
+                    scope.failed.insert(free.into_key());
+                }
+            },
         }
     }
 }
@@ -133,6 +138,23 @@ impl Scope {
         let (module, simple) = self.split(own, name)?;
         let (index, kind) = *scopes.get(module)?.declarations.get(&simple)?;
         Some((DeclarationId { module, index }, kind))
+    }
+
+    /// Whether a name belongs to a module that was not found: that has been said.
+    pub(super) fn is_of_failed_import(&self, name: &QName) -> bool {
+        let prefix = name.parts.split_last().map(|(_, prefix)| prefix).unwrap_or_default();
+        !self.failed.is_empty() && self.failed.contains(&prefix.iter().map(|part| part.name).collect::<Vec<_>>())
+    }
+
+    /// Whether a name with a module before it names one that is there.
+    pub(super) fn names_module(&self, own: usize, name: &QName) -> bool {
+        name.parts.len() > 1 && self.split(own, name).is_some()
+    }
+
+    /// The signatures declared in the module, in no order.
+    pub(super) fn signatures(&self) -> impl Iterator<Item = Name> + '_ {
+        let signatures = self.declarations.iter().filter(|(_, (_, kind))| *kind == ParameterKind::Signature);
+        signatures.map(|(name, _)| *name)
     }
 
     /// The module and the simple name in it.

@@ -28,6 +28,8 @@ pub(crate) struct Module {
     pub(crate) imports: Vec<Import>,
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) protocols: Vec<Protocol>,
+    /// The `@"…"` in it, in the order of the text. They are conditions of relatives of Scribble, and say nothing here.
+    pub(crate) annotations: Vec<Span>,
 }
 
 /// `import a.b.C as D;`
@@ -64,11 +66,24 @@ pub(crate) struct Protocol {
     pub(crate) body: Block,
 }
 
-/// `role R`, or `reliable role R`.
+/// `role R`, `role R as S`, or `reliable role R`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoleDeclaration {
+    /// What the role is called in the protocol: `S`.
     pub(crate) name: Ident,
+    /// What it is called from outside: `R`. The same where no other name is given.
+    pub(crate) public: Ident,
     pub(crate) reliable: Option<Span>,
+}
+
+impl Protocol {
+    /// Which role of this protocol an argument of a `do` stands for: the one that it names, else the one at its place.
+    pub(crate) fn place(&self, at: usize, argument: &RoleArgument) -> Option<usize> {
+        match argument.parameter {
+            Some(parameter) => self.roles.iter().position(|role| role.public.name == parameter.name),
+            None => (at < self.roles.len()).then_some(at),
+        }
+    }
 }
 
 /// `{ … }`
@@ -85,15 +100,52 @@ pub(crate) struct Statement {
 /// The kinds of statement.
 #[derive(Clone, Debug)]
 pub(crate) enum StatementKind {
-    Message { message: Message, from: Ident, to: Vec<Ident> },
-    Connect { message: Option<Message>, from: Ident, to: Ident },
-    Disconnect { left: Ident, right: Ident },
-    Wrap { from: Ident, to: Ident },
-    Choice { at: Ident, blocks: Vec<Block> },
-    Rec { variable: Ident, body: Block },
-    Continue { variable: Ident },
-    Do { protocol: QName, arguments: Vec<Argument>, roles: Vec<Ident> },
-    Par { blocks: Vec<Block> },
+    Message {
+        message: Message,
+        from: Ident,
+        to: Vec<Ident>,
+    },
+    Connect {
+        message: Option<Message>,
+        from: Ident,
+        to: Ident,
+    },
+    Disconnect {
+        left: Ident,
+        right: Ident,
+    },
+    Wrap {
+        from: Ident,
+        to: Ident,
+    },
+    /// `opens`: the `{` of each block.
+    Choice {
+        at: Ident,
+        blocks: Vec<Block>,
+        opens: Vec<Span>,
+    },
+    Rec {
+        variable: Ident,
+        body: Block,
+    },
+    Continue {
+        variable: Ident,
+    },
+    Do {
+        protocol: QName,
+        arguments: Vec<Argument>,
+        roles: Vec<RoleArgument>,
+    },
+    Par {
+        blocks: Vec<Block>,
+    },
+}
+
+/// A role that a `do` passes: `A`, or `A as X` for the role that is declared as `X`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoleArgument {
+    pub(crate) role: Ident,
+    pub(crate) parameter: Option<Ident>,
 }
 
 /// `label(payload)`, or a bare name.

@@ -6,15 +6,21 @@ use crate::diagnostics::{Diagnostic, Span};
 /// How many characters a name may have; it is repeated for each state and event of a machine.
 pub(crate) const MAX_WORD: usize = 256;
 
+/// Begins a comment to the end of the line, in files of nuscr. In a comment it neither opens nor closes one.
+const LINE_COMMENT: &[u8] = b"(*)";
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
-    /// Letters, digits and underscores, in any order: an identifier may start with a digit.
+    /// Letters, digits and underscores, in any order: an identifier may start with a digit. After the first character
+    /// also `'`.
     Word,
     /// A quoted text.
     Text,
     /// One of `( ) { } < > ; , . : @ [ ]`.
     Mark(u8),
+    /// `->` and the like, which relatives write between sender and receiver.
+    Arrow,
     /// The end of the file.
     End,
 }
@@ -49,9 +55,11 @@ impl Lexer<'_> {
                 b' ' | b'\t' | b'\r' | b'\n' | 0x0c => self.at += 1,
                 b'/' if self.next() == Some(b'/') => self.line_comment(),
                 b'/' if self.next() == Some(b'*') => self.block_comment(b"/*", b"*/", false),
+                b'(' if self.bytes[self.at..].starts_with(LINE_COMMENT) => self.line_comment(),
                 b'(' if self.next() == Some(b'*') => self.block_comment(b"(*", b"*)", true),
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => {
-                    while self.bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+                    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\'');
+                    while self.bytes.get(self.at).is_some_and(in_word) {
                         self.at += 1;
                     }
                     self.word(start);
@@ -60,6 +68,10 @@ impl Lexer<'_> {
                 b'(' | b')' | b'{' | b'}' | b'<' | b'>' | b';' | b',' | b'.' | b':' | b'@' | b'[' | b']' => {
                     self.at += 1;
                     self.push(TokenKind::Mark(byte), start);
+                }
+                b'-' | b'=' | 0xe2 if self.arrow() > 0 => {
+                    self.at += self.arrow();
+                    self.push(TokenKind::Arrow, start);
                 }
                 _ => self.unknown(),
             }
@@ -73,6 +85,16 @@ impl Lexer<'_> {
             self.findings.push(Diagnostic::new(Code::Syntax, self.span(start), message).hint("shorten it"));
         }
         self.push(TokenKind::Word, start);
+    }
+
+    /// How long an arrow is that begins here; 0: there is none.
+    fn arrow(&self) -> usize {
+        let rest = &self.bytes[self.at..];
+        if rest.starts_with("→".as_bytes()) {
+            return "→".len();
+        }
+        let shaft = rest.iter().take_while(|byte| matches!(byte, b'-' | b'=')).count();
+        if shaft > 0 && rest.get(shaft) == Some(&b'>') { shaft + 1 } else { 0 }
     }
 
     fn next(&self) -> Option<u8> {
@@ -109,7 +131,9 @@ impl Lexer<'_> {
                 self.findings.push(finding.label("opened here").hint(format!("close it with `{close}`")));
                 return;
             }
-            if rest.starts_with(close) {
+            if nests && rest.starts_with(LINE_COMMENT) {
+                self.at += LINE_COMMENT.len();
+            } else if rest.starts_with(close) {
                 depth -= 1;
                 self.at += 2;
             } else if nests && rest.starts_with(open) {
@@ -156,7 +180,7 @@ impl Lexer<'_> {
         let message = format!("`{}` cannot stand here", shown.escape_debug());
         self.findings.push(
             Diagnostic::new(Code::Syntax, self.span(start), message)
-                .hint("names are made of letters, digits and underscores"),
+                .hint("names are made of letters, digits, underscores and, after the first character, `'`"),
         );
     }
 }

@@ -5,6 +5,7 @@
 
 mod declarations;
 mod messages;
+mod refused;
 mod statements;
 
 use crate::code::Code;
@@ -18,9 +19,23 @@ pub(crate) const MAX_NESTING: usize = 200;
 
 /// Parses one file. The tree holds what could be understood, the findings say what could not.
 pub(crate) fn parse(file: u32, text: &str, names: &mut Names, findings: &mut Vec<Diagnostic>) -> Module {
+    let first = findings.len();
     let tokens = lexer::tokens(file, text, findings);
-    let mut parser = Parser { text, tokens, at: 0, names, findings, depth: 0, last_error: None };
-    parser.module()
+    let mut parser = Parser {
+        text,
+        tokens,
+        at: 0,
+        names,
+        findings,
+        depth: 0,
+        last_error: None,
+        refused: refused::Refused::default(),
+        annotations: Vec::new(),
+    };
+    let mut module = parser.module();
+    module.annotations = std::mem::take(&mut parser.annotations);
+    parser.forgive(first);
+    module
 }
 
 struct Parser<'a> {
@@ -32,11 +47,18 @@ struct Parser<'a> {
     depth: usize,
     /// Where the last finding was: the second one about the same token is an echo.
     last_error: Option<usize>,
+    refused: refused::Refused,
+    annotations: Vec<Span>,
 }
 
 /// A finding has been reported and the parser stands somewhere inside the broken construct.
 #[derive(Debug)]
-struct Broken;
+enum Broken {
+    /// It is not in the grammar.
+    Syntax,
+    /// It is known and not supported, so what follows is in a language of its own.
+    Refused,
+}
 
 type Parsed<T> = Result<T, Broken>;
 
@@ -138,12 +160,7 @@ impl Parser<'_> {
             self.last_error = Some(self.at);
             self.findings.push(finding);
         }
-        Broken
-    }
-
-    fn unsupported(&mut self, span: Span, feature: &str, hint: &str) -> Broken {
-        let finding = Diagnostic::new(Code::Unsupported, span, format!("not supported: {feature}"));
-        self.report(finding.hint(hint))
+        Broken::Syntax
     }
 
     /// Skips one bracketed group, the opening mark being next.

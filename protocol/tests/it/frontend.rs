@@ -5,6 +5,7 @@
 mod any_text;
 mod corpus;
 mod diagnostics;
+mod dialects;
 mod explain;
 mod generate;
 mod harness;

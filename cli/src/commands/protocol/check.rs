@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use rekindle_protocol::check::{Accepted, CheckOptions, Method, Verdict};
 use rekindle_protocol::code::Code;
 use rekindle_protocol::corpus::{self, CorpusReport};
-use rekindle_protocol::diagnostics::{Colour, Diagnostic, Located, Report, SourceFile, Span};
+use rekindle_protocol::diagnostics::{Colour, Diagnostic, Located, Report, Severity, SourceFile, Span};
 use rekindle_protocol::explain::Explanation;
+use rekindle_protocol::program::Dialect;
 use serde::Serialize;
 
-use crate::args::ProtocolCheck;
+use crate::args::{Deny, ProtocolCheck};
 use crate::output::{Output, Tone};
 use crate::protocols;
 
@@ -22,8 +23,7 @@ pub(super) fn run(args: &ProtocolCheck, output: &Output) -> Result<ExitCode> {
     }
     let mut all_valid = true;
     for file in &args.files {
-        let options = CheckOptions { fair: args.fair, complete: args.complete };
-        all_valid &= check(file, &args.include, options, output)?;
+        all_valid &= check(file, args, output)?;
     }
     Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -33,24 +33,41 @@ struct FileVerdict {
     file: PathBuf,
     verdict: &'static str,
     errors: Vec<Located>,
+    /// Warnings and notes.
+    warnings: Vec<Located>,
     /// The protocols found valid, and how.
     accepted: Vec<Accepted>,
     /// How many errors there are beside those listed.
     more_errors: usize,
+    /// How many warnings and notes there are beside those listed.
+    more_warnings: usize,
 }
 
-fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Output) -> Result<bool> {
-    let Verdict { report, accepted } = match protocols::read(file, include) {
+fn check(file: &Path, args: &ProtocolCheck, output: &Output) -> Result<bool> {
+    let options = CheckOptions { fair: args.fair, complete: args.complete };
+    let dialect = if args.strict { Dialect::Strict } else { Dialect::Lenient };
+    let Verdict { mut report, accepted } = match protocols::read_as(dialect, file, &args.include) {
         Ok(Ok(program)) => program.verdict(options),
         Ok(Err(report)) => Verdict { report, accepted: Vec::new() },
         // One file that cannot be read is no reason to leave out the others.
         Err(error) => Verdict { report: unreadable(file, &error), accepted: Vec::new() },
     };
-    let errors = report.located();
-    let valid = errors.is_empty();
-    let verdict = if valid { "valid" } else { "invalid" };
-    let more_errors = report.more();
-    let verdict = FileVerdict { file: file.to_owned(), verdict, errors, accepted, more_errors };
+    if args.deny == Some(Deny::Warnings) {
+        report = report.deny_warnings();
+    }
+    let valid = !report.has_errors();
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        report.located().into_iter().partition(|finding| finding.severity == Severity::Error);
+    let more_errors = report.count(Severity::Error) - errors.len();
+    let verdict = FileVerdict {
+        file: file.to_owned(),
+        verdict: if valid { "valid" } else { "invalid" },
+        more_errors,
+        more_warnings: report.more() - more_errors,
+        errors,
+        warnings,
+        accepted,
+    };
     output.value(&verdict, |verdict| text(verdict, &report, output))?;
     Ok(valid)
 }
@@ -58,16 +75,17 @@ fn check(file: &Path, include: &[PathBuf], options: CheckOptions, output: &Outpu
 fn unreadable(file: &Path, error: &anyhow::Error) -> Report {
     let finding = Diagnostic::new(Code::ImportNotFound, Span::default(), format!("{error:#}"));
     let source = SourceFile { path: file.display().to_string(), text: String::new() };
-    Report { diagnostics: vec![finding], sources: vec![source] }
+    Report::new(vec![finding], vec![source])
 }
 
 fn text(verdict: &FileVerdict, report: &Report, output: &Output) -> String {
     let file = verdict.file.display();
+    let mut text = report.render(if output.colour() { Colour::On } else { Colour::Off });
     if !verdict.errors.is_empty() {
-        let findings = report.render(if output.colour() { Colour::On } else { Colour::Off });
-        return format!("{findings}{file}: {}", output.paint(Tone::Bad, "invalid"));
+        text.push_str(&format!("{file}: {}", output.paint(Tone::Bad, "invalid")));
+        return text;
     }
-    let mut text = format!("{file}: {}", output.paint(Tone::Good, "valid"));
+    text.push_str(&format!("{file}: {}", output.paint(Tone::Good, "valid")));
     for accepted in verdict.accepted.iter().filter(|accepted| accepted.method == Method::Implementability) {
         let how = format!("  {}: accepted by the complete check", accepted.protocol);
         text.push_str(&format!("\n{}", output.paint(Tone::Dim, how)));

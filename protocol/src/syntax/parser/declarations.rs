@@ -1,5 +1,6 @@
 //! Modules, imports, declared types and signatures, protocol headers.
 
+use super::refused::{DYNAMIC, INDEXED, INSTANTIATES, VALUES};
 use super::{Parsed, Parser};
 use crate::code::Code;
 use crate::diagnostics::Diagnostic;
@@ -16,7 +17,13 @@ enum Section {
 
 impl Parser<'_> {
     pub(super) fn module(&mut self) -> Module {
-        let mut module = Module { name: None, imports: Vec::new(), declarations: Vec::new(), protocols: Vec::new() };
+        let mut module = Module {
+            name: None,
+            imports: Vec::new(),
+            declarations: Vec::new(),
+            protocols: Vec::new(),
+            annotations: Vec::new(),
+        };
         if self.word_at(0, "module") {
             match self.module_name() {
                 Ok(name) => module.name = Some(name),
@@ -40,6 +47,9 @@ impl Parser<'_> {
     }
 
     fn item(&mut self, module: &mut Module, section: &mut Section) -> Parsed<()> {
+        if self.annotations() || self.refused_item() {
+            return Ok(());
+        }
         if self.word_at(0, "import") {
             self.in_order(section, Section::Imports, "imports come before types and protocols");
             module.imports.push(self.import()?);
@@ -49,19 +59,7 @@ impl Parser<'_> {
         } else if self.protocol_ahead() {
             *section = Section::Protocols;
             let protocol = self.protocol()?;
-            module.protocols.push(protocol);
-        } else if self.word_at(0, "local") {
-            let span = self.advance().span;
-            let broken = self.unsupported(span, "local protocols", "write the global protocol; Rekindle projects it");
-            self.eat_word("protocol");
-            return Err(broken);
-        } else if self.word_at(0, "nested") {
-            let span = self.token().span;
-            return Err(self.unsupported(
-                span,
-                "nested protocols",
-                "make it an `aux global protocol` and call it with `do`",
-            ));
+            module.protocols.extend(protocol);
         } else if self.word_at(0, "module") {
             let span = self.token().span;
             let finding = Diagnostic::new(Code::Syntax, span, "the module is named once, in the first line");
@@ -131,7 +129,9 @@ impl Parser<'_> {
         self.word_at(ahead, "protocol") || ahead > 0
     }
 
-    fn protocol(&mut self) -> Parsed<Protocol> {
+    /// `None` if it is known and not supported.
+    fn protocol(&mut self) -> Parsed<Option<Protocol>> {
+        let start = self.token().span;
         let mut aux = self.eat_word("aux").is_some();
         let explicit = self.eat_word("explicit").is_some();
         aux |= self.eat_word("aux").is_some();
@@ -141,13 +141,33 @@ impl Parser<'_> {
         let parameters = if self.eat_mark(b'<').is_some() { self.parameters()? } else { Vec::new() };
         self.expect_mark(b'(', "before the roles")?;
         let roles = self.separated(Self::role_declaration)?;
-        if self.mark_at(0, b';') {
+        let refused = match self.token().kind {
+            TokenKind::Mark(b';') => Some(DYNAMIC),
+            TokenKind::Mark(b'(' | b'[') => Some(INDEXED),
+            _ => None,
+        };
+        if let Some(feature) = refused {
             let span = self.token().span;
-            return Err(self.unsupported(span, "dynamic participants", "declare every role in the first list"));
+            self.unsupported(span, feature);
+            self.eat_mark(b';');
+            self.skip_item(start);
+            return Ok(None);
         }
         self.expect_mark(b')', "after the roles")?;
+        self.annotations();
+        let refused = match self.token().kind {
+            TokenKind::Mark(b'(') => Some(VALUES),
+            TokenKind::Word if self.word_at(0, "instantiates") => Some(INSTANTIATES),
+            _ => None,
+        };
+        if let Some(feature) = refused {
+            let span = self.token().span;
+            self.unsupported(span, feature);
+            self.skip_item(start);
+            return Ok(None);
+        }
         let body = self.block("the protocol")?;
-        Ok(Protocol { name, aux, explicit, parameters, roles, body })
+        Ok(Some(Protocol { name, aux, explicit, parameters, roles, body }))
     }
 
     fn parameters(&mut self) -> Parsed<Vec<Declaration>> {
@@ -167,10 +187,15 @@ impl Parser<'_> {
     }
 
     fn role_declaration(&mut self) -> Parsed<RoleDeclaration> {
-        let reliable = self.eat_word("reliable");
+        // Older files of nuscr say `safe`.
+        let reliable = self.eat_word("reliable").or_else(|| self.eat_word("safe"));
         self.expect_word("role", "before the name of a role")?;
-        let name = self.ident("the name of a role")?;
-        Ok(RoleDeclaration { name, reliable })
+        let public = self.ident("the name of a role")?;
+        let name = match self.eat_word("as") {
+            Some(_) => self.ident("a name after `as`")?,
+            None => public,
+        };
+        Ok(RoleDeclaration { name, public, reliable })
     }
 
     /// Skips to what may start the next declaration.

@@ -1,8 +1,7 @@
 //! Messages, payloads and the arguments of `do`.
 
+use super::refused::{ARRAYS, REFINEMENTS};
 use super::{Parsed, Parser};
-use crate::code::Code;
-use crate::diagnostics::Diagnostic;
 use crate::syntax::ast::{Argument, Message, Payload};
 use crate::syntax::lexer::TokenKind;
 
@@ -40,6 +39,10 @@ impl Parser<'_> {
             return Ok(Payload::Delegation { protocol: name, role });
         }
         self.refinement(b'{', b'}');
+        if self.mark_at(0, b'[') || self.mark_at(0, b'<') {
+            let span = self.token().span;
+            return Err(self.unsupported(span, ARRAYS));
+        }
         Ok(Payload::Type(name))
     }
 
@@ -49,7 +52,7 @@ impl Parser<'_> {
             return;
         }
         let start = self.token().span;
-        self.unsupported(start, "refinement types", "leave the condition out, and check it in the worker");
+        self.unsupported(start, REFINEMENTS);
         let mut depth = 0;
         loop {
             match self.token().kind {
@@ -64,10 +67,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        // What stands in it is in a language of its own.
-        let inside = start.to(self.previous());
-        let own = |finding: &Diagnostic| finding.span.start > inside.start && finding.span.end < inside.end;
-        self.findings.retain(|finding| finding.code != Code::Syntax || !own(finding));
+        self.skipped(start);
     }
 
     pub(super) fn arguments(&mut self) -> Parsed<Vec<Argument>> {

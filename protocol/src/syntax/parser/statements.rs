@@ -1,13 +1,15 @@
 //! Blocks and statements.
 
-use super::{MAX_NESTING, Parsed, Parser};
+use super::refused::INDEXED;
+use super::{Broken, MAX_NESTING, Parsed, Parser};
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Span};
-use crate::syntax::ast::{Block, Ident, Message, Statement, StatementKind};
+use crate::syntax::ast::{Block, Ident, Message, RoleArgument, Statement, StatementKind};
 use crate::syntax::lexer::TokenKind;
 
 impl Parser<'_> {
     pub(super) fn block(&mut self, of: &str) -> Parsed<Block> {
+        self.annotations();
         let open = self.token().span;
         if !self.mark_at(0, b'{') {
             return Err(self.expected("`{`", &format!("to open {of}")));
@@ -30,6 +32,7 @@ impl Parser<'_> {
     fn statements(&mut self, open: Span) -> Parsed<Block> {
         let mut block = Vec::new();
         loop {
+            let start = self.token().span;
             match self.token().kind {
                 TokenKind::Mark(b'}') => {
                     self.advance();
@@ -39,12 +42,14 @@ impl Parser<'_> {
                     let finding = Diagnostic::new(Code::Syntax, open, "this block is never closed");
                     return Err(self.report(finding.label("opened here").hint("close it with `}`")));
                 }
+                _ if self.annotations() || self.refused_statement() => {}
                 _ => match self.statement() {
                     Ok(statement) => block.push(statement),
                     Err(_) if self.declaration_starts() => {
-                        return Err(super::Broken);
+                        return Err(Broken::Syntax);
                     }
-                    Err(_) => self.next_statement(),
+                    Err(Broken::Refused) => self.skip_statement(start),
+                    Err(Broken::Syntax) => self.next_statement(),
                 },
             }
         }
@@ -83,7 +88,6 @@ impl Parser<'_> {
                 return Ok(Statement { kind, span });
             }
         }
-        self.refuse_by_name()?;
         let message = self.message()?;
         let kind = if self.word_at(0, "connect") { self.connect(Some(message))? } else { self.transfer(message)? };
         Ok(Statement { kind, span: start.to(self.previous()) })
@@ -93,35 +97,17 @@ impl Parser<'_> {
         self.tokens[self.at.saturating_sub(1)].span
     }
 
-    /// Constructs of the relatives that are known and refused.
-    fn refuse_by_name(&mut self) -> Parsed<()> {
-        let span = self.token().span;
-        let nested = self.word_at(0, "nested") && self.word_at(1, "protocol");
-        if nested || (self.word_at(0, "protocol") && self.mark_at(2, b'(')) {
-            return Err(self.unsupported(
-                span,
-                "nested protocols",
-                "make it an `aux global protocol` and call it with `do`",
-            ));
-        }
-        if self.word_at(1, "calls") {
-            return Err(self.unsupported(span, "`calls`", "call an `aux global protocol` with `do`"));
-        }
-        if self.word_at(0, "interruptible") {
-            return Err(self.unsupported(span, "`interruptible`", "say the interrupt as a branch of a choice"));
-        }
-        Ok(())
-    }
-
     fn choice(&mut self) -> Parsed<StatementKind> {
         self.advance();
         self.expect_word("at", "after `choice`")?;
-        let at = self.ident("the role that chooses")?;
+        let at = self.role("the role that chooses")?;
+        let mut opens = vec![self.token().span];
         let mut blocks = vec![self.block("a branch")?];
         while self.eat_word("or").is_some() {
+            opens.push(self.token().span);
             blocks.push(self.block("a branch")?);
         }
-        Ok(StatementKind::Choice { at, blocks })
+        Ok(StatementKind::Choice { at, blocks, opens })
     }
 
     fn par(&mut self) -> Parsed<StatementKind> {
@@ -154,10 +140,28 @@ impl Parser<'_> {
         let protocol = self.qname("the name of a protocol")?;
         let arguments = if self.eat_mark(b'<').is_some() { self.arguments()? } else { Vec::new() };
         self.expect_mark(b'(', "before the roles")?;
-        let roles = self.separated(|parser| parser.ident("the name of a role"))?;
+        let roles = self.separated(Self::role_argument)?;
         self.expect_mark(b')', "after the roles")?;
         self.semicolon("`do`")?;
         Ok(StatementKind::Do { protocol, arguments, roles })
+    }
+
+    fn role_argument(&mut self) -> Parsed<RoleArgument> {
+        let role = self.role("the name of a role")?;
+        let parameter = match self.eat_word("as") {
+            Some(_) => Some(self.ident("the name of a role of the called protocol")?),
+            None => None,
+        };
+        Ok(RoleArgument { role, parameter })
+    }
+
+    fn role(&mut self, what: &str) -> Parsed<Ident> {
+        let role = self.ident(what)?;
+        if self.mark_at(0, b'[') || self.mark_at(0, b'(') {
+            let span = self.token().span;
+            return Err(self.unsupported(span, INDEXED));
+        }
+        Ok(role)
     }
 
     fn connect(&mut self, message: Option<Message>) -> Parsed<StatementKind> {
@@ -189,15 +193,17 @@ impl Parser<'_> {
 
     fn transfer(&mut self, message: Message) -> Parsed<StatementKind> {
         self.expect_word("from", "after a message")?;
-        let from = self.ident("the role that sends")?;
+        let from = self.role("the role that sends")?;
         self.expect_word("to", "after the role that sends")?;
-        let to: Vec<Ident> = self.separated(|parser| parser.ident("the role that receives"))?;
+        let to: Vec<Ident> = self.separated(|parser| parser.role("the role that receives"))?;
+        self.refused_suffix()?;
         self.semicolon("a message")?;
         Ok(StatementKind::Message { message, from, to })
     }
 
     /// A missing `;` is reported where it belongs, and the next statement is read as if it stood there.
     fn semicolon(&mut self, after: &str) -> Parsed<()> {
+        self.annotations();
         if self.eat_mark(b';').is_some() {
             return Ok(());
         }

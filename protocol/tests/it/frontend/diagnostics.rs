@@ -1,6 +1,6 @@
 //! Goldens: every code has a file in `testdata/diagnostics` with the exact text of its findings.
 //!
-//! `NAME.scr` is the source, `NAME.txt` what is printed for it. After a change, run with `REKINDLE_UPDATE_GOLDENS=1` and
+//! `NAME.scr` is the source, `NAME.txt` what is printed for it. After a change, run `make bless` and
 //! read the difference.
 
 use std::collections::BTreeSet;
@@ -20,15 +20,15 @@ fn report(path: &str) -> Report {
         Ok(program) => program,
         Err(report) => return report,
     };
-    let report = program.check(CheckOptions::default());
-    if report.diagnostics.is_empty() { program.compile(None).err().unwrap_or_default() } else { report }
+    let report = program.verdict(CheckOptions::default()).report;
+    if report.has_errors() { report } else { program.compile(None).err().unwrap_or(report) }
 }
 
 fn check(name: &str) -> Report {
     let report = report(&format!("{name}.scr"));
     let text = report.render(Colour::Off);
     let golden = testdata().join("diagnostics").join(format!("{name}.txt"));
-    if std::env::var_os("REKINDLE_UPDATE_GOLDENS").is_some() {
+    if std::env::var_os("REWRITE").is_some() {
         std::fs::write(&golden, &text).unwrap();
     }
     let expected = std::fs::read_to_string(&golden).unwrap_or_default();
@@ -48,7 +48,7 @@ fn every_golden_holds_and_every_code_has_one() {
     let mut seen = BTreeSet::new();
     for name in names() {
         let report = check(&name);
-        assert_eq!(report.diagnostics.is_empty(), name.starts_with("valid"), "{name}.scr\n{report}");
+        assert_eq!(report.has_errors(), !name.starts_with("valid"), "{name}.scr\n{report}");
         seen.extend(report.diagnostics.iter().map(|finding| finding.code));
     }
     let missing: Vec<&str> = Code::ALL.iter().filter(|code| !seen.contains(code)).map(|code| code.as_str()).collect();
@@ -187,6 +187,10 @@ fn json_names_the_place() {
     assert_eq!(json[0]["file"], "unknown_role.scr");
     assert_eq!(json[0]["line"], 2);
     assert_eq!(json[0]["column"], 23);
+    assert_eq!(json[0]["severity"], "error");
     let keys: Vec<&String> = json[0].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["code", "column", "file", "hint", "kind", "line", "message"]);
+    assert_eq!(keys, ["code", "column", "file", "hint", "kind", "line", "message", "severity"]);
+    let warned = serde_json::to_value(self::report("valid_empty_branch.scr").located()).unwrap();
+    assert_eq!(warned[0]["severity"], "warning");
+    assert_eq!(serde_json::to_value(self::report("valid_sugar.scr").located()).unwrap()[0]["severity"], "note");
 }

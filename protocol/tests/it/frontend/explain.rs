@@ -24,7 +24,7 @@ fn codes(rule: Code, text: &str) -> Option<Vec<Code>> {
     };
     let report = match load(&text) {
         Ok(program) => {
-            let report = program.check(CheckOptions::default());
+            let report = program.verdict(CheckOptions::default()).report;
             let compiling = matches!(rule, Code::NotRunnable | Code::NoSuchProtocol);
             if compiling { program.compile(None).err().unwrap_or_default() } else { report }
         }
@@ -67,7 +67,7 @@ fn the_page_lists_every_code() {
 #[test]
 fn the_page_of_explanations_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
-    if std::env::var_os("REKINDLE_UPDATE_GOLDENS").is_some() {
+    if std::env::var_os("REWRITE").is_some() {
         std::fs::write(path, page()).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page());

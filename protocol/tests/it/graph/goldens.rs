@@ -1,6 +1,6 @@
 //! Goldens: `NAME.scr` in `testdata/graph`, and what is drawn of it in each form.
 //!
-//! After a change, run with `REKINDLE_UPDATE_GOLDENS=1`, read the difference and look at the pictures.
+//! After a change, run `make bless`, read the difference and look at the pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn program(name: &str) -> Program {
 }
 
 fn compare(file: &Path, drawn: &str) {
-    if std::env::var_os("REKINDLE_UPDATE_GOLDENS").is_some() {
+    if std::env::var_os("REWRITE").is_some() {
         std::fs::write(file, drawn).unwrap();
     }
     let expected = std::fs::read_to_string(file).unwrap_or_default();
