@@ -107,7 +107,7 @@ impl Default for Compaction {
 /// What a simulation replaces. [`Seams::default`] is the real world.
 #[derive(Clone)]
 pub struct Seams {
-    /// Time of entries.
+    /// Time that passes, and time that is shown.
     pub clock: Arc<dyn Clock>,
     /// Where bytes are kept; `None` is `RocksDB` in the data folder.
     pub disk: Option<Arc<dyn Disk>>,
@@ -119,6 +119,6 @@ pub struct Seams {
 
 impl Default for Seams {
     fn default() -> Self {
-        Seams { clock: Arc::new(SystemClock), disk: None, writer: WriterMode::Thread, connector: Arc::new(Tcp) }
+        Seams { clock: Arc::new(SystemClock::default()), disk: None, writer: WriterMode::Thread, connector: Arc::new(Tcp) }
     }
 }

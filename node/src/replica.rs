@@ -6,20 +6,29 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rekindle_statemachine::StateMachine;
 use rekindle_statemachine::command::{Entry, Reply};
+use rekindle_statemachine::ids::EntryTime;
 use tokio::sync::watch;
 
+use crate::clock::{Clock, ClusterTime};
 use crate::hub::Hub;
 
 /// The state machine, how far it is, and who is to hear of its effects.
 pub(crate) struct Replica {
     state: RwLock<StateMachine>,
     applied: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+    time: ClusterTime,
     hub: Arc<Hub>,
 }
 
 impl Replica {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Replica { state: RwLock::default(), applied: watch::Sender::new(0), hub }
+    pub(crate) fn new(hub: Arc<Hub>, clock: Arc<dyn Clock>) -> Self {
+        Replica { state: RwLock::default(), applied: watch::Sender::new(0), clock, time: ClusterTime::new(), hub }
+    }
+
+    /// The time of an entry that is proposed now.
+    pub(crate) fn now(&self) -> EntryTime {
+        self.time.now(self.clock.as_ref())
     }
 
     /// The state as of now.
@@ -44,6 +53,7 @@ impl Replica {
         let applied = state.apply(entry);
         // Still under the lock: an agent that attaches sees either the effect or the state after it.
         self.hub.deliver(applied.effects);
+        self.time.applied(state.time(), self.clock.as_ref());
         self.applied.send_replace(index);
         applied.reply
     }
@@ -58,6 +68,7 @@ impl Replica {
     pub(crate) fn install(&self, index: u64, state: StateMachine) {
         let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
         *current = state;
+        self.time.applied(current.time(), self.clock.as_ref());
         self.applied.send_replace(index);
     }
 }

@@ -101,7 +101,7 @@ where
         Writer::start(Arc::clone(&disk), seams.writer).map_err(|error| recovery(error.to_string()))?;
     let stop = CancellationToken::new();
     let hub = Arc::new(Hub::default());
-    let replica = Arc::new(Replica::new(Arc::clone(&hub)));
+    let replica = Arc::new(Replica::new(Arc::clone(&hub), Arc::clone(&seams.clock)));
     let engine =
         consensus::start(&config, &seams, Arc::clone(&disk), writer.clone(), Arc::clone(&replica), stop.clone())
             .await

@@ -31,7 +31,6 @@ use super::service::{Addressee, RaftService};
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::{EntryBytes, Membership, Raft, TypeConfig};
-use crate::clock::Clock;
 use crate::config::{NodeConfig, Seams};
 use crate::replica::Replica;
 use crate::storage::Disk;
@@ -86,7 +85,7 @@ pub(crate) struct Consensus {
     id: NodeId,
     raft: Raft,
     log: LogStore,
-    clock: Arc<dyn Clock>,
+    replica: Arc<Replica>,
     leadership: watch::Receiver<Leadership>,
 }
 
@@ -128,7 +127,7 @@ pub(crate) async fn start(
     let snapshots = Snapshots::new(disk, writer.clone());
     let network = Network::new(config.id.0, config.cluster.clone(), config.timings, Arc::clone(&seams.connector));
     let settings = Arc::new(settings(config)?);
-    let state = StateStore::new(replica, snapshots);
+    let state = StateStore::new(Arc::clone(&replica), snapshots);
     let raft = Raft::new(config.id.0, settings, network, log.clone(), state)
         .await
         .map_err(|fatal| EngineError(fatal.to_string()))?;
@@ -137,7 +136,7 @@ pub(crate) async fn start(
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let failure = tokio::spawn(watch_for_failure(raft.clone(), writer, config.timings.disk_timeout));
-    let consensus = Consensus { id: config.id, raft, log, clock: Arc::clone(&seams.clock), leadership };
+    let consensus = Consensus { id: config.id, raft, log, replica, leadership };
     Ok(Engine { consensus, service, failure, leadership: follow })
 }
 
@@ -237,7 +236,7 @@ impl Consensus {
         &self,
         commands: Vec<(Option<RequestId>, Command)>,
     ) -> Result<impl Stream<Item = Result<Reply, RequestError>> + Send + Unpin + use<>, RequestError> {
-        let time = self.clock.now();
+        let time = self.replica.now();
         let entry = |(request, command)| {
             let entry = Entry { time, proposer: self.id, request, command };
             let bytes = encode_entry(&entry);

@@ -12,6 +12,7 @@ use super::log_store::LogStore;
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::TypeConfig;
+use crate::clock::SystemClock;
 use crate::hub::Hub;
 use crate::identity;
 use crate::replica::Replica;
@@ -31,7 +32,7 @@ fn open(folder: &Path, mode: WriterMode) -> (LogStore, StateStore) {
     let disk = identity::open(folder, "suite", NodeId(1)).expect("an empty folder opens");
     let (writer, _thread) = Writer::start(Arc::clone(&disk), mode).expect("a writer");
     let log = LogStore::open(Arc::clone(&disk), writer.clone()).expect("an empty log");
-    let replica = Arc::new(Replica::new(Arc::new(Hub::default())));
+    let replica = Arc::new(Replica::new(Arc::new(Hub::default()), Arc::new(SystemClock::default())));
     (log, StateStore::new(replica, Snapshots::new(disk, writer)))
 }
 

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rekindle_node::clock::Clock;
 use rekindle_node::{Disk, Durability, NodeConfig, NodeId, Op, RunningNode, Seams, Table, Visit, WriterMode};
@@ -64,6 +65,10 @@ struct Stopped;
 impl Clock for Stopped {
     fn now(&self) -> EntryTime {
         EntryTime(1_000)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
