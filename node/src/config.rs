@@ -36,7 +36,8 @@ pub struct NodeConfig {
 /// Timings of the consensus.
 ///
 /// The defaults were measured on loopback: the leader's death costs about a third of a second, and full load does not
-/// cause elections. Between distant machines, the heartbeat should be several round trips.
+/// cause elections. They fit round trips of up to half of `election_min`: a node that stands for election asks twice, and
+/// is to be heard before the next one stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// How often the leader is heard from.
@@ -85,6 +86,14 @@ impl NodeConfig {
     }
 }
 
+impl Timings {
+    /// How long an answer to a heartbeat is waited for: as long as it can be of use, since whoever hears nothing for
+    /// longer stands for election.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.election_min * 7 / 8
+    }
+}
+
 impl Default for Timings {
     fn default() -> Self {
         Timings {
@@ -119,6 +128,11 @@ pub struct Seams {
 
 impl Default for Seams {
     fn default() -> Self {
-        Seams { clock: Arc::new(SystemClock::default()), disk: None, writer: WriterMode::Thread, connector: Arc::new(Tcp) }
+        Seams {
+            clock: Arc::new(SystemClock::default()),
+            disk: None,
+            writer: WriterMode::Thread,
+            connector: Arc::new(Tcp),
+        }
     }
 }

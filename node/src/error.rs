@@ -67,6 +67,9 @@ pub enum StartError {
     /// The listener cannot be used.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// The system gives no threads.
+    #[error("cannot start threads: {0}; check the limits of this process")]
+    Threads(#[source] io::Error),
     /// Log and state could not be recovered.
     #[error("node {id} cannot recover its log: {reason}")]
     Recovery {

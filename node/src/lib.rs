@@ -8,10 +8,11 @@
 //! * `raft`: the consensus; the only module that knows the library;
 //! * `storage`: durable bytes, one writer, one sync for many writes;
 //! * `replica`: the applied state; `hub`: agents that are attached here; `leader`, `leases`: what only the leader does;
-//! * `services`: gRPC.
+//! * `services`: gRPC; `workshop`: where they leave what takes long; `connections`: nodes apart from clients.
 
 pub mod clock;
 pub mod config;
+mod connections;
 mod connector;
 mod error;
 mod founding;
@@ -22,9 +23,11 @@ mod leases;
 mod participation;
 mod raft;
 mod replica;
+mod round_trips;
 mod services;
 mod start;
 mod storage;
+mod workshop;
 
 pub use config::{Compaction, NodeConfig, Seams, Timings};
 pub use connector::Connector;

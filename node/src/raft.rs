@@ -3,15 +3,18 @@
 //! * [`consensus`]: the handle that the rest of the node holds: propose, confirm, watch who leads.
 //! * [`log_store`], [`state_store`], [`snapshots`]: openraft's storage on the [`Disk`](crate::storage::Disk).
 //! * [`network`], [`service`]: openraft's network on gRPC, the two ends of it.
+//! * [`threads`], [`heartbeat`]: where it runs, and how often it is heard from.
 //! * [`types`], [`runtime`]: openraft's parameters.
 
 pub(crate) mod consensus;
+mod heartbeat;
 mod log_store;
 mod network;
 pub(crate) mod runtime;
 mod service;
 mod snapshots;
 mod state_store;
+pub(crate) mod threads;
 mod types;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::interceptor::InterceptedService;
@@ -25,6 +26,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::{NodeConfig, Seams};
+use crate::connections::{self, Sorted};
 use crate::error::{FailureCause, NodeFailure, Refusal, StartError};
 use crate::founding;
 use crate::hub::Hub;
@@ -33,12 +35,15 @@ use crate::leader::Leader;
 use crate::leases::Leases;
 use crate::participation::{Gate, Participation};
 use crate::raft::consensus::{self, Consensus, Engine, Leadership};
+use crate::raft::threads::Threads;
 use crate::replica::Replica;
+use crate::round_trips::RoundTrips;
 use crate::services::MESSAGE_LIMIT;
 use crate::services::agents::AgentsService;
 use crate::services::cluster::ClusterService;
 use crate::services::identity::{self as introductions, IdentityService};
-use crate::storage::writer::{Writer, WriterThread};
+use crate::storage::writer::{Writer, WriterMode, WriterThread};
+use crate::workshop::{Room, Workshop};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,7 +52,7 @@ const STREAMS: u32 = 1024;
 /// How long open calls may take when the node stops.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// A node that runs. Dropping it leaves its tasks to the runtime; [`shutdown`](RunningNode::shutdown) ends them.
+/// A node that runs. Dropping it ends the consensus and leaves the rest to the runtime; [`shutdown`](RunningNode::shutdown) ends them.
 pub struct RunningNode {
     id: NodeId,
     address: SocketAddr,
@@ -55,9 +60,11 @@ pub struct RunningNode {
     engine: Engine,
     /// Why it may not take part; nothing comes if it may.
     refused: Option<oneshot::Receiver<Refusal>>,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    /// Of nodes, on the threads of the consensus, and of clients.
+    servers: [Serving; 2],
     tasks: TaskTracker,
     writer: WriterThread,
+    threads: Threads,
 }
 
 impl fmt::Debug for RunningNode {
@@ -73,15 +80,38 @@ impl fmt::Debug for RunningNode {
 pub async fn start(config: NodeConfig, listener: std::net::TcpListener) -> Result<RunningNode, StartError> {
     let address = listener.local_addr().map_err(StartError::Listen)?;
     listener.set_nonblocking(true).map_err(StartError::Listen)?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Listen)?;
+    let threads = Threads::own().map_err(StartError::Threads)?;
+    let listener = {
+        // It and its connections are waited for by those threads, however busy the caller's are.
+        let _context = threads.handle().enter();
+        tokio::net::TcpListener::from_std(listener).map_err(StartError::Listen)?
+    };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    start_with(config, Seams::default(), address, incoming).await
+    start_on(threads, config, Seams::default(), address, incoming).await
 }
 
 /// Starts a node in a world of the caller's: another clock, disk, network.
 ///
 /// `incoming` are the connections to it, `address` is where they come in.
 pub async fn start_with<IO, E>(
+    config: NodeConfig,
+    seams: Seams,
+    address: SocketAddr,
+    incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
+) -> Result<RunningNode, StartError>
+where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    let threads = match seams.writer {
+        WriterMode::Thread => Threads::own().map_err(StartError::Threads)?,
+        WriterMode::Inline => Threads::of_the_caller(),
+    };
+    start_on(threads, config, seams, address, incoming).await
+}
+
+async fn start_on<IO, E>(
+    threads: Threads,
     config: NodeConfig,
     seams: Seams,
     address: SocketAddr,
@@ -102,10 +132,11 @@ where
     let stop = CancellationToken::new();
     let hub = Arc::new(Hub::default());
     let replica = Arc::new(Replica::new(Arc::clone(&hub), Arc::clone(&seams.clock)));
+    let connector = Arc::clone(&seams.connector);
     let engine =
-        consensus::start(&config, &seams, Arc::clone(&disk), writer.clone(), Arc::clone(&replica), stop.clone())
-            .await
-            .map_err(|error| recovery(error.to_string()))?;
+        consensus::start(config.clone(), seams, Arc::clone(&disk), writer.clone(), Arc::clone(&replica), stop.clone());
+    let engine = threads.run(engine).await.map_err(|error| recovery(error.to_string()))?;
+    let engine = engine.map_err(|error| recovery(error.to_string()))?;
     let consensus = &engine.consensus;
     let participation = Participation::open(disk.as_ref(), writer, consensus.has_history());
     let participation = Arc::new(participation.map_err(|error| recovery(error.to_string()))?);
@@ -115,7 +146,7 @@ where
         return Err(refusal);
     }
     let settling =
-        founding::settle(config.clone(), Arc::clone(&seams.connector), Arc::clone(&participation), consensus.clone());
+        founding::settle(config.clone(), Arc::clone(&connector), Arc::clone(&participation), consensus.clone());
     let tasks = TaskTracker::new();
     let (refuse, refused) = oneshot::channel();
     tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
@@ -124,13 +155,55 @@ where
             let _ = refuse.send(refusal);
         }
     }));
-    let router = services(&config, &engine, participation, replica, hub, &tasks, &stop);
-    let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(RoundTrips::of(&config, connector).run()));
+    let gate = Gate::of(&participation);
+    let clients = services(&config, &engine, participation, replica, hub, &tasks, &stop);
+    let servers = serve(&threads, incoming, for_nodes(&engine, gate), clients, &tasks, &stop);
     tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
-    Ok(RunningNode { id: config.id, address, stop, engine, refused: Some(refused), server, tasks, writer: thread })
+    let refused = Some(refused);
+    Ok(RunningNode { id: config.id, address, stop, engine, refused, servers, tasks, writer: thread, threads })
 }
 
-/// Everything that the node offers, with the tasks behind it.
+type Serving = JoinHandle<Result<(), tonic::transport::Error>>;
+
+/// Serves nodes on the threads of the consensus, and clients here.
+fn serve<IO, E>(
+    threads: &Threads,
+    incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
+    for_nodes: Router,
+    for_clients: Router,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> [Serving; 2]
+where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    let Sorted { nodes, clients } = {
+        let _context = threads.handle().enter();
+        connections::sort(incoming, tasks, stop.clone())
+    };
+    let until = || stop.clone().cancelled_owned();
+    let for_nodes = for_nodes.serve_with_incoming_shutdown(ReceiverStream::new(nodes), until());
+    let for_clients = for_clients.serve_with_incoming_shutdown(ReceiverStream::new(clients), until());
+    [threads.handle().spawn(for_nodes), tokio::spawn(for_clients)]
+}
+
+/// What nodes say to each other once both take part.
+fn for_nodes(engine: &Engine, gate: Gate) -> Router {
+    server().add_service(InterceptedService::new(engine.service.clone(), gate))
+}
+
+/// What every server of this node has.
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .max_concurrent_streams(STREAMS)
+        .tcp_nodelay(true)
+}
+
+/// Everything that the node offers to clients, with the tasks behind it.
 fn services(
     config: &NodeConfig,
     engine: &Engine,
@@ -151,11 +224,15 @@ fn services(
     tasks.spawn(stop.clone().run_until_cancelled_owned(leader.run()));
     let (health, health_service) = tonic_health::server::health_reporter();
     tasks.spawn(stop.clone().run_until_cancelled_owned(report_health(consensus.clone(), health)));
+    let room = Room::new();
     let cluster = ClusterService {
         cluster: config.cluster.clone(),
         started: Instant::now(),
         consensus: consensus.clone(),
         replica: Arc::clone(&replica),
+        compilers: Workshop::new(&room),
+        tables: Workshop::new(&room),
+        room,
         stop: stop.clone(),
     };
     let gate = Gate::of(&participation);
@@ -167,13 +244,10 @@ fn services(
     });
     let agents =
         AgentsService { consensus: consensus.clone(), replica, hub, leases, tasks: tasks.clone(), stop: stop.clone() };
-    Server::builder()
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .max_concurrent_streams(STREAMS)
-        .tcp_nodelay(true)
+    server()
         .add_service(health_service)
         .add_service(introductions.max_decoding_message_size(introductions::MESSAGE_LIMIT))
+        // For who does not say that it is a node.
         .add_service(InterceptedService::new(engine.service.clone(), gate))
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT))
@@ -249,15 +323,18 @@ impl RunningNode {
             *told = None;
             std::future::pending().await
         };
+        let [nodes, clients] = &mut self.servers;
+        let stopped = |served| match served {
+            Ok(Ok(())) => "it stopped listening".to_owned(),
+            Ok(Err(error)) => format!("it cannot listen: {error}"),
+            Err(error) => format!("it cannot listen: {error}"),
+        };
         let reason = tokio::select! {
             biased;
             refusal = refused => return NodeFailure { id: self.id, cause: FailureCause::Refused(refusal) },
             reason = &mut self.engine.failure => reason.unwrap_or_else(|_| "it was stopped".to_owned()),
-            served = &mut self.server => match served {
-                Ok(Ok(())) => "it stopped listening".to_owned(),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            },
+            served = nodes => stopped(served),
+            served = clients => stopped(served),
         };
         NodeFailure { id: self.id, cause: FailureCause::Stopped(reason) }
     }
@@ -266,17 +343,23 @@ impl RunningNode {
     ///
     /// Nothing needs it: a node that is killed goes on from the same state.
     pub async fn shutdown(self) {
-        let RunningNode { stop, engine, mut server, tasks, writer, .. } = self;
+        let RunningNode { stop, engine, servers, tasks, writer, threads, .. } = self;
         stop.cancel();
-        if timeout(FAREWELL, &mut server).await.is_err() {
-            server.abort();
-            let _ = server.await;
+        for mut server in servers {
+            if timeout(FAREWELL, &mut server).await.is_err() {
+                server.abort();
+                let _ = server.await;
+            }
         }
         tasks.close();
         tasks.wait().await;
         engine.stop().await;
         // The writer ends when the last handle on it is gone; what still holds one was told to stop above.
         // A panic in it has been reported by its hook.
-        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        let end = move || {
+            drop(threads);
+            writer.join();
+        };
+        let _ = tokio::task::spawn_blocking(end).await;
     }
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
 use super::addressee;
+use super::heartbeat::beat;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::service::{Addressee, RaftService};
@@ -96,6 +97,7 @@ pub(crate) struct Engine {
     /// Ends, with the reason, when the node cannot go on.
     pub(crate) failure: JoinHandle<String>,
     leadership: JoinHandle<()>,
+    heartbeat: JoinHandle<()>,
 }
 
 /// Why the consensus did not start.
@@ -116,8 +118,8 @@ impl From<io::Error> for EngineError {
 
 /// Recovers log and state from the disk. Whether this node may take part, and who begins a cluster, is decided elsewhere.
 pub(crate) async fn start(
-    config: &NodeConfig,
-    seams: &Seams,
+    config: NodeConfig,
+    seams: Seams,
     disk: Arc<dyn Disk>,
     writer: Writer,
     replica: Arc<Replica>,
@@ -126,7 +128,7 @@ pub(crate) async fn start(
     let log = LogStore::open(Arc::clone(&disk), writer.clone())?;
     let snapshots = Snapshots::new(disk, writer.clone());
     let network = Network::new(config.id.0, config.cluster.clone(), config.timings, Arc::clone(&seams.connector));
-    let settings = Arc::new(settings(config)?);
+    let settings = Arc::new(settings(&config)?);
     let state = StateStore::new(Arc::clone(&replica), snapshots);
     let raft = Raft::new(config.id.0, settings, network, log.clone(), state)
         .await
@@ -135,16 +137,18 @@ pub(crate) async fn start(
     let service = RaftService::server(raft.clone(), own, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
+    let heartbeat = tokio::spawn(beat(raft.clone(), leadership.clone(), config.timings.heartbeat));
     let failure = tokio::spawn(watch_for_failure(raft.clone(), writer, config.timings.disk_timeout));
     let consensus = Consensus { id: config.id, raft, log, replica, leadership };
-    Ok(Engine { consensus, service, failure, leadership: follow })
+    Ok(Engine { consensus, service, failure, leadership: follow, heartbeat })
 }
 
 fn settings(config: &NodeConfig) -> Result<openraft::Config, EngineError> {
     let timings = config.timings;
     let settings = openraft::Config {
         cluster_name: config.cluster.clone(),
-        heartbeat_interval: millis(timings.heartbeat),
+        // The library takes it for the time that an answer may take, too. `beat` asks for heartbeats more often.
+        heartbeat_interval: millis(timings.answer_timeout()),
         election_timeout_min: millis(timings.election_min),
         election_timeout_max: millis(timings.election_max),
         install_snapshot_timeout: millis(timings.snapshot_timeout),
@@ -168,7 +172,8 @@ impl Engine {
         // The core may have stopped by itself; there is nothing to do about that here.
         let _ = self.consensus.raft.shutdown().await;
         self.leadership.abort();
-        let _ = future::join(self.failure, self.leadership).await;
+        self.heartbeat.abort();
+        let _ = future::join3(self.failure, self.leadership, self.heartbeat).await;
     }
 }
 

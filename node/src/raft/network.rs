@@ -41,8 +41,12 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::types::{Snapshot, TypeConfig, Vote};
 use super::{ADDRESSEE, MESSAGE_LIMIT, addressee};
 use crate::config::Timings;
+use crate::connections::NODE_HEADERS;
 use crate::connector::Connector;
 
+/// The others are not waited for longer than this: a connection takes a round trip, and packets to a machine that is
+/// away go unanswered.
+const CONNECT: Duration = Duration::from_millis(500);
 const KEEP_ALIVE: Duration = Duration::from_millis(500);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 const CHUNK: usize = 1 << 20;
@@ -109,7 +113,8 @@ impl Network {
         }
         let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))
             .map_err(|error| format!("`{endpoint}` is no endpoint: {error}"))?
-            .connect_timeout(self.timings.election_min)
+            .connect_timeout(CONNECT)
+            .http2_max_header_list_size(NODE_HEADERS)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)

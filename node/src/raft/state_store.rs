@@ -21,6 +21,7 @@ use rekindle_statemachine::command::Reply;
 
 use super::log_store::corrupt;
 use super::snapshots::Snapshots;
+use super::threads::apart;
 use super::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 use crate::replica::Replica;
 
@@ -53,8 +54,8 @@ impl StateStore {
             }
             EntryPayload::Normal(bytes) => {
                 // Only a release that writes another format leads here, and to skip the entry would be to diverge.
-                let entry = decode_entry(&bytes.0).map_err(corrupt)?;
-                Ok(self.replica.apply(index, &entry))
+                let read = || decode_entry(&bytes.0).map_err(corrupt);
+                apart(bytes.0.len(), || read().map(|entry| self.replica.apply(index, &entry)))
             }
             EntryPayload::Membership(membership) => {
                 self.replica.pass(index);
@@ -90,13 +91,13 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     }
 
     async fn get_snapshot_builder(&mut self) -> Taken {
-        let data = self.replica.state().snapshot().into();
+        let data = apart(usize::MAX, || self.replica.state().snapshot()).into();
         let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
         Taken { snapshots: self.snapshots.clone(), meta, data }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
-        let state = StateMachine::restore(&data).map_err(corrupt)?;
+        let state = apart(data.len(), || StateMachine::restore(&data)).map_err(corrupt)?;
         self.snapshots.store(meta, &data).await?;
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();

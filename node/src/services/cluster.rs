@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
+use prost::Message as _;
 use rekindle_proto::convert::{request, view};
 use rekindle_proto::status::RequestError;
-use rekindle_proto::v1;
 use rekindle_proto::v1::command_reply::Outcome;
 use rekindle_proto::v1::command_request::Command as Asked;
+use rekindle_proto::{payload, v1};
 use rekindle_statemachine::command::{Command, Rejection, Reply};
 use rekindle_statemachine::ids::{ProtocolId, RequestId, SessionId};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{status, watch};
 use crate::raft::consensus::Consensus;
 use crate::replica::Replica;
+use crate::workshop::{Key, Room, Workshop};
 
 /// Commands of one stream that go to the log in one go.
 const BATCH: usize = 512;
@@ -31,6 +33,11 @@ pub(crate) struct ClusterService {
     pub(crate) started: Instant,
     pub(crate) consensus: Consensus,
     pub(crate) replica: Arc<Replica>,
+    /// Compile protocols.
+    pub(crate) compilers: Workshop<Result<Arc<Command>, RequestError>>,
+    /// Compute recovery tables.
+    pub(crate) tables: Workshop<Arc<request::RecoveryTable>>,
+    pub(crate) room: Room,
     pub(crate) stop: CancellationToken,
 }
 
@@ -67,7 +74,8 @@ impl v1::cluster_server::Cluster for ClusterService {
         request: Request<v1::RegisterProtocolRequest>,
     ) -> Result<Response<v1::RegisterProtocolReply>, Status> {
         self.consensus.leading()?;
-        let reply = self.change(register_protocol(request.get_ref())).await?;
+        let prepared = self.register_protocol(request.into_inner()).await;
+        let reply = self.change(prepared).await?;
         Ok(Response::new(registered(reply)?))
     }
 
@@ -121,7 +129,11 @@ impl v1::cluster_server::Cluster for ClusterService {
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
         let request = request.into_inner();
         self.before_reading(request.stale).await?;
-        Ok(Response::new(status::status(self, request.digest)))
+        let service = self.clone();
+        let look = move || status::status(&service, request.digest);
+        // A digest is of the whole state.
+        let status = if request.digest { self.room.work(look).await.ok_or_else(stopping)? } else { look() };
+        Ok(Response::new(status))
     }
 
     async fn watch_session(
@@ -152,6 +164,15 @@ impl ClusterService {
         }
     }
 
+    async fn register_protocol(&self, mut request: v1::RegisterProtocolRequest) -> Prepared {
+        let id = request::request_id(&request.request_id)?;
+        request.request_id.clear();
+        let key = key(&request.encode_to_vec());
+        let compiled = self.compilers.result(key, move || request::register_protocol(&request).map(Arc::new));
+        let command = compiled.await.ok_or_else(stopping)??;
+        Ok((id, Command::clone(&command)))
+    }
+
     async fn start_session(&self, request: &v1::StartSessionRequest) -> Prepared {
         let id = request::request_id(&request.request_id)?;
         let protocol = ProtocolId(request.protocol_id.clone());
@@ -161,9 +182,14 @@ impl ClusterService {
         } else {
             // A new leader may not have applied its registration yet.
             self.consensus.read_barrier().await?;
-            known(self).ok_or(Rejection::UnknownProtocol(protocol))?
+            known(self).ok_or_else(|| Rejection::UnknownProtocol(protocol.clone()))?
         };
-        Ok((id, request::start_session(request, &image)?))
+        let spec = request::spec(request, &image)?;
+        let policy = request::policy(&spec);
+        let key = key(&payload::encode(&(&protocol, policy.retention, &policy.modes)));
+        let table = self.tables.result(key, move || Arc::new(request::table(&image, &policy)));
+        let table = table.await.ok_or_else(stopping)?;
+        Ok((id, request::start_session(request, spec, request::RecoveryTable::clone(&table))))
     }
 
     async fn execute_batch(&self, batch: Vec<v1::CommandRequest>) -> Vec<v1::CommandReply> {
@@ -196,7 +222,7 @@ impl ClusterService {
         let (kind, prepared) = match request.command {
             Some(Asked::RegisterProtocol(inner)) => {
                 let inner = v1::RegisterProtocolRequest { request_id: id.clone(), ..inner };
-                (Kind::Register, register_protocol(&inner))
+                (Kind::Register, self.register_protocol(inner).await)
             }
             Some(Asked::StartSession(inner)) => {
                 let inner = v1::StartSessionRequest { request_id: id.clone(), ..inner };
@@ -226,8 +252,12 @@ enum Kind {
     Cancel,
 }
 
-fn register_protocol(request: &v1::RegisterProtocolRequest) -> Prepared {
-    Ok((request::request_id(&request.request_id)?, request::register_protocol(request)?))
+fn key(input: &[u8]) -> Key {
+    *blake3::hash(input).as_bytes()
+}
+
+fn stopping() -> RequestError {
+    RequestError::Overloaded { what: "it is stopping".to_owned() }
 }
 
 fn cancel_session(request: &v1::CancelSessionRequest) -> Prepared {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod cluster;
+mod distance;
 mod folder;
 mod harness;
 mod identity;

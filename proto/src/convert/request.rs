@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rekindle_protocol::recovery::policy::Retention;
-use rekindle_protocol::recovery::table::{Policy, recovery_table};
+use rekindle_protocol::recovery::table::recovery_table;
+pub use rekindle_protocol::recovery::table::{Policy, RecoveryTable};
 use rekindle_protocol::{image::Image, load};
 use rekindle_statemachine::command::Command;
 use rekindle_statemachine::ids::{AgentId, ProtocolId, RequestId, SessionId};
@@ -36,18 +37,30 @@ pub fn register_protocol(request: &v1::RegisterProtocolRequest) -> Result<Comman
     Ok(Command::RegisterProtocol { image })
 }
 
-/// Puts the deployment into the order of the protocol's roles and computes its recovery table.
-pub fn start_session(request: &v1::StartSessionRequest, image: &Image) -> Result<Command, RequestError> {
+/// The deployment in the order of the protocol's roles.
+pub fn spec(request: &v1::StartSessionRequest, image: &Image) -> Result<SessionSpec, RequestError> {
     let spec = request.spec.as_ref().ok_or_else(|| RequestError::invalid("the session has no spec"))?;
-    let spec = session_spec(spec, image)?;
-    let policy = Policy { retention: spec.retention, modes: spec.roles.iter().map(|role| role.mode).collect() };
-    let table = recovery_table(image, &policy);
-    Ok(Command::StartSession {
+    session_spec(spec, image)
+}
+
+/// What decides the recovery table of a protocol.
+pub fn policy(spec: &SessionSpec) -> Policy {
+    Policy { retention: spec.retention, modes: spec.roles.iter().map(|role| role.mode).collect() }
+}
+
+/// Computes a recovery table. Takes longer the larger the protocol is.
+pub fn table(image: &Image, policy: &Policy) -> RecoveryTable {
+    recovery_table(image, policy)
+}
+
+/// Starts a session, with what was made of the request before.
+pub fn start_session(request: &v1::StartSessionRequest, spec: SessionSpec, table: RecoveryTable) -> Command {
+    Command::StartSession {
         session: SessionId(request.session.clone()),
         protocol: ProtocolId(request.protocol_id.clone()),
         spec,
         table,
-    })
+    }
 }
 
 /// Cancels a session.
@@ -137,7 +150,9 @@ mod tests {
     fn start(roles: Vec<v1::RoleSpec>) -> Result<Command, RequestError> {
         let spec = v1::SessionSpec { roles, max_restarts: 3, window_ms: 1000, ..Default::default() };
         let request = v1::StartSessionRequest { session: "s".into(), spec: Some(spec), ..Default::default() };
-        start_session(&request, &image())
+        let spec = spec(&request, &image())?;
+        let table = table(&image(), &policy(&spec));
+        Ok(start_session(&request, spec, table))
     }
 
     #[test]
