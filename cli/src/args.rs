@@ -274,6 +274,11 @@ pub(crate) enum Protocol {
         #[arg(long)]
         stale: bool,
     },
+    /// Make the cluster forget a protocol that no session uses
+    Delete {
+        /// Id of the protocol, as `protocol list` prints it
+        protocol_id: String,
+    },
 }
 
 /// A protocol file and how to read it.
@@ -412,6 +417,11 @@ pub(crate) enum Session {
     },
     /// End a session and stop its workers
     Cancel {
+        /// Id of the session
+        session: String,
+    },
+    /// Forget a session that has ended, so that its name can be used again
+    Delete {
         /// Id of the session
         session: String,
     },

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rekindle_proto::client::Client;
+use rekindle_proto::client::{Client, ClientError};
 use rekindle_proto::convert::{mode_to_wire, retention_to_wire};
 use rekindle_proto::statemachine::spec::SessionSpec;
+use rekindle_proto::status::NAME_TAKEN;
 use rekindle_proto::v1;
 use rekindle_protocol::image::Image;
 use rekindle_protocol::program::Program;
 
 use crate::deployment::DeploymentFile;
+use crate::exit;
 use crate::protocols;
 
 /// A deployment, read and checked.
@@ -68,8 +70,8 @@ impl Prepared {
         Ok(())
     }
 
-    /// Registers the protocol and starts the session.
-    pub(crate) async fn start(&self, client: &Client, session: &str) -> Result<()> {
+    /// Registers the protocol and starts the session, unless it runs already as it is to be.
+    pub(crate) async fn start(&self, client: &Client, session: &str) -> Result<v1::StartSessionReply> {
         let protocol_id =
             client.register_protocol(registration(&self.program, &self.include, self.name.as_deref())).await?;
         let request = v1::StartSessionRequest {
@@ -80,6 +82,17 @@ impl Prepared {
         };
         Ok(client.start_session(request).await?)
     }
+}
+
+/// Whether a session is refused because one of that name has ended and is remembered.
+pub(crate) fn is_name_taken(error: &anyhow::Error) -> bool {
+    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<ClientError>());
+    matches!(refusal, Some(ClientError::Refused { reason, .. }) if reason == NAME_TAKEN)
+}
+
+/// Says that nothing was started.
+pub(crate) fn say_that_it_runs(session: &str) {
+    exit::eprint(&format!("session {session} runs already, with this deployment: nothing was started"));
 }
 
 /// A protocol as it is sent to the cluster: the sources of all its modules.

@@ -27,6 +27,9 @@ pub struct NodeConfig {
     pub lease_ttl: Duration,
     /// How long an agent may owe the position of a frozen role before its lease is ended.
     pub position_timeout: Duration,
+    /// How long an agent may owe the acknowledgement of a role that it was ordered to restore before its lease is ended.
+    /// A worker that replays takes as long as its program does, so this is for what hangs, not for what is slow.
+    pub restore_timeout: Duration,
     /// Of the consensus.
     pub timings: Timings,
     /// When the log is made into a snapshot.
@@ -80,6 +83,7 @@ impl NodeConfig {
             peers,
             lease_ttl: Duration::from_secs(3),
             position_timeout: Duration::from_secs(5),
+            restore_timeout: Duration::from_mins(5),
             timings: Timings::default(),
             compaction: Compaction::default(),
         }

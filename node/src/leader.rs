@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use rekindle_statemachine::agents::{Awaited, Owed};
 use rekindle_statemachine::command::Command;
-use rekindle_statemachine::ids::{RecoveryNumber, SessionId};
+use rekindle_statemachine::ids::{Generation, RecoveryNumber, SessionId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -26,10 +27,20 @@ pub(crate) struct Leader {
     pub(crate) replica: Arc<Replica>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) position_timeout: Duration,
+    pub(crate) restore_timeout: Duration,
 }
 
-/// Positions that are owed: by whom, to what.
-type Debt = (Holder, SessionId, RecoveryNumber);
+/// What an agent owes to a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Debt {
+    holder: Holder,
+    session: SessionId,
+    generation: Generation,
+    recovery: RecoveryNumber,
+    what: Owed,
+    /// A new order is a new debt.
+    revision: u64,
+}
 
 impl Leader {
     /// Runs for as long as the node does.
@@ -81,19 +92,35 @@ impl Leader {
     fn look(&self) -> (Vec<Holder>, Vec<Debt>) {
         let state = self.replica.state();
         let holders = state.agents().map(|agent| (agent.id.clone(), agent.instance)).collect();
-        let owed = state.awaited().into_iter().map(|owed| ((owed.agent, owed.instance), owed.session, owed.recovery));
-        (holders, owed.collect())
+        let debt = |owed: Awaited| Debt {
+            holder: (owed.agent, owed.instance),
+            session: owed.session,
+            generation: owed.generation,
+            recovery: owed.recovery,
+            what: owed.what,
+            revision: owed.revision,
+        };
+        (holders, state.awaited().into_iter().map(debt).collect())
     }
 
-    /// Who owes positions for too long, by this leader's own clock.
+    /// Who owes positions or acknowledgements for too long, by this leader's own clock.
     fn too_late(&self, owed: Vec<Debt>, debts: &mut HashMap<Debt, Instant>) -> Vec<Holder> {
         let now = Instant::now();
         debts.retain(|debt, _| owed.contains(debt));
         let late = |debt: &Debt| {
             let since = *debts.entry(debt.clone()).or_insert(now);
-            now.duration_since(since) > self.position_timeout
+            let limit = match debt.what {
+                Owed::Positions => self.position_timeout,
+                Owed::Acknowledgements => self.restore_timeout,
+            };
+            now.duration_since(since) > limit
         };
-        owed.into_iter().filter(late).map(|(holder, ..)| holder).collect()
+        let late: Vec<Debt> = owed.into_iter().filter(late).collect();
+        for debt in &late {
+            let (agent, session, recovery) = (&debt.holder.0, &debt.session, debt.recovery);
+            tracing::warn!(%agent, %session, %recovery, owes = ?debt.what, "an agent answers too late");
+        }
+        late.into_iter().map(|debt| debt.holder).collect()
     }
 
     async fn expire(&self, ended: Vec<Holder>) {

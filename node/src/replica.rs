@@ -50,7 +50,7 @@ impl Replica {
     /// Applies an entry and hands its effects to the agents that are attached here: on a follower, none.
     pub(crate) fn apply(&self, index: u64, entry: &Entry) -> Reply {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let applied = state.apply(entry);
+        let applied = state.apply(index, entry);
         // Still under the lock: an agent that attaches sees either the effect or the state after it.
         self.hub.deliver(applied.effects);
         self.time.applied(state.time(), self.clock.as_ref());

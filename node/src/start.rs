@@ -220,6 +220,7 @@ fn services(
         replica: Arc::clone(&replica),
         leases: Arc::clone(&leases),
         position_timeout: config.position_timeout,
+        restore_timeout: config.restore_timeout,
     };
     tasks.spawn(stop.clone().run_until_cancelled_owned(leader.run()));
     let (health, health_service) = tonic_health::server::health_reporter();

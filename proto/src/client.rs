@@ -99,10 +99,13 @@ impl Client {
     }
 
     /// Starts a session. An empty request id is filled in.
-    pub async fn start_session(&self, mut request: v1::StartSessionRequest) -> Result<(), ClientError> {
+    pub async fn start_session(
+        &self,
+        mut request: v1::StartSessionRequest,
+    ) -> Result<v1::StartSessionReply, ClientError> {
         let id = fill(&mut request.request_id);
         let reply = self.change(id, request, |mut node, request| async move { node.start_session(request).await });
-        reply.await.map(|v1::StartSessionReply {}| ())
+        reply.await
     }
 
     /// Cancels a session. An empty request id is filled in.
@@ -110,6 +113,20 @@ impl Client {
         let id = fill(&mut request.request_id);
         let reply = self.change(id, request, |mut node, request| async move { node.cancel_session(request).await });
         reply.await.map(|v1::CancelSessionReply {}| ())
+    }
+
+    /// Forgets a session that has ended. An empty request id is filled in.
+    pub async fn delete_session(&self, mut request: v1::DeleteSessionRequest) -> Result<(), ClientError> {
+        let id = fill(&mut request.request_id);
+        let reply = self.change(id, request, |mut node, request| async move { node.delete_session(request).await });
+        reply.await.map(|v1::DeleteSessionReply {}| ())
+    }
+
+    /// Forgets a protocol that no session uses. An empty request id is filled in.
+    pub async fn delete_protocol(&self, mut request: v1::DeleteProtocolRequest) -> Result<(), ClientError> {
+        let id = fill(&mut request.request_id);
+        let reply = self.change(id, request, |mut node, request| async move { node.delete_protocol(request).await });
+        reply.await.map(|v1::DeleteProtocolReply {}| ())
     }
 
     /// All protocols.

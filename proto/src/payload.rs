@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Version of the encoding that this build writes, and the only one that it reads.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why bytes are not a value of this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,14 +96,15 @@ pub fn decode_order(bytes: &[u8]) -> Result<Order, PayloadError> {
 mod tests {
     use super::*;
     use rekindle_statemachine::effect::Goal;
-    use rekindle_statemachine::ids::{AgentId, AgentInstance, Epoch, SessionId};
+    use rekindle_statemachine::ids::{AgentId, AgentInstance, Epoch, Generation, SessionId};
 
     #[test]
     fn values_come_back() {
         let command = Command::ExpireAgent { agent: AgentId("west".into()), instance: AgentInstance(7) };
         assert_eq!(decode_command(&encode_command(&command)), Ok(command));
         assert_eq!(decode_reply(&encode_reply(&Reply::Done)), Ok(Reply::Done));
-        let order = Order { session: SessionId("s".into()), epoch: Epoch(2), revision: 9, goal: Goal::Run };
+        let (session, generation, places) = (SessionId("s".into()), Generation(7), Vec::new());
+        let order = Order { session, generation, epoch: Epoch(2), revision: 9, places, goal: Goal::Run };
         assert_eq!(decode_order(&encode_order(&order)), Ok(order));
     }
 

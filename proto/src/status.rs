@@ -161,9 +161,17 @@ pub fn rejection_code(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::SessionEnded(_) => (Code::FailedPrecondition, "SESSION_ENDED"),
         Rejection::Invalid(_) => (Code::InvalidArgument, "INVALID"),
         Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
+        Rejection::NameTaken { .. } => (Code::AlreadyExists, NAME_TAKEN),
+        Rejection::StaleGeneration { .. } => (Code::FailedPrecondition, "STALE_GENERATION"),
+        Rejection::StaleOrder { .. } => (Code::FailedPrecondition, "STALE_ORDER"),
+        Rejection::BeingReplaced { .. } => (Code::FailedPrecondition, "BEING_REPLACED"),
+        Rejection::SessionLives(_) => (Code::FailedPrecondition, "SESSION_LIVES"),
+        Rejection::ProtocolInUse { .. } => (Code::FailedPrecondition, "PROTOCOL_IN_USE"),
     }
 }
 
+/// The reason of a refusal to start a session whose name another one had that has ended.
+pub const NAME_TAKEN: &str = "NAME_TAKEN";
 /// The reason of a refusal that no node of ours wrote.
 pub const FOREIGN_REFUSAL: &str = "TRANSPORT";
 

@@ -9,7 +9,8 @@ use rekindle_protocol::recovery::table::RecoveryTable;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    AgentId, AgentInstance, EntryTime, Incarnation, NodeId, ProtocolId, RecoveryNumber, RequestId, SessionId,
+    AgentId, AgentInstance, EntryTime, Generation, Incarnation, NodeId, ProtocolId, RecoveryNumber, RequestId,
+    SessionId,
 };
 use crate::limits;
 use crate::spec::SessionSpec;
@@ -45,6 +46,9 @@ pub enum Command {
         spec: SessionSpec,
         /// The recovery table for the spec's modes and retention.
         table: RecoveryTable,
+        /// `None`: the index of this entry, which nobody knows who proposes it. Logs of version 0.1 say
+        /// [`Generation::BEFORE`].
+        generation: Option<Generation>,
     },
     /// Stops a session for good.
     CancelSession {
@@ -71,6 +75,8 @@ pub enum Command {
     ReportFailure {
         /// Where.
         session: SessionId,
+        /// Which session of that name.
+        generation: Generation,
         /// Who.
         role: RoleId,
         /// Which process.
@@ -88,6 +94,8 @@ pub enum Command {
     ReportPosition {
         /// Where.
         session: SessionId,
+        /// Which session of that name.
+        generation: Generation,
         /// Who.
         role: RoleId,
         /// Which process.
@@ -101,17 +109,24 @@ pub enum Command {
     AcknowledgeRestore {
         /// Where.
         session: SessionId,
+        /// Which session of that name.
+        generation: Generation,
         /// Who.
         role: RoleId,
         /// Which process, as ordered.
         incarnation: Incarnation,
         /// Which recovery.
         recovery: RecoveryNumber,
+        /// Which order was carried out. Only the last one counts: an earlier one knew less. `None` only in logs of version
+        /// 0.1, which counted them all.
+        revision: Option<u64>,
     },
     /// A worker exited with 0 in a final state.
     FinishRole {
         /// Where.
         session: SessionId,
+        /// Which session of that name.
+        generation: Generation,
         /// Who.
         role: RoleId,
         /// Which process.
@@ -123,6 +138,8 @@ pub enum Command {
     StoreCheckpoint {
         /// Where.
         session: SessionId,
+        /// Which session of that name.
+        generation: Generation,
         /// Who.
         role: RoleId,
         /// Which process.
@@ -133,6 +150,16 @@ pub enum Command {
         steps: Vec<u16>,
         /// The state, at most 64 KiB.
         data: Vec<u8>,
+    },
+    /// Forgets a session that has ended, and frees its name.
+    DeleteSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// Forgets a protocol that no session uses.
+    DeleteProtocol {
+        /// Which.
+        protocol: ProtocolId,
     },
 }
 
@@ -175,6 +202,27 @@ pub enum FailureCause {
     Unfinished,
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Every role is done.
+    Completed,
+    /// It cannot go on.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Completed => "has completed",
+            Outcome::Failed => "has failed",
+            Outcome::Cancelled => "was cancelled",
+        })
+    }
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -184,6 +232,8 @@ pub enum Reply {
     Protocol(ProtocolId),
     /// Refused; final.
     Rejected(Rejection),
+    /// There is nothing to start: the session runs already, as asked for.
+    AlreadyRunning,
 }
 
 /// Why a command was refused. Committed like any other answer.
@@ -237,6 +287,88 @@ pub enum Rejection {
         /// How many.
         limit: u64,
     },
+    /// A session of that name has ended and is remembered.
+    #[error(
+        "session `{session}` {outcome}{}, and its name is taken while it is remembered: delete it, or take another name",
+        .reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
+    NameTaken {
+        /// The name.
+        session: SessionId,
+        /// How the session ended.
+        outcome: Outcome,
+        /// Why, if it did not complete.
+        reason: Option<String>,
+    },
+    /// About another session of the same name.
+    #[error("session `{session}` of generation {named} is over, the one of that name has generation {current}")]
+    StaleGeneration {
+        /// The name.
+        session: SessionId,
+        /// The generation of the session that has the name.
+        current: Generation,
+        /// The one named.
+        named: Generation,
+    },
+    /// About an order that another one has replaced.
+    #[error("order {named} is not the last one, {current} is")]
+    StaleOrder {
+        /// The last one.
+        current: u64,
+        /// The one named.
+        named: u64,
+    },
+    /// From a process that is being replaced: what it has to say does not count any more.
+    #[error("role `{role}` is being restarted")]
+    BeingReplaced {
+        /// Its role, by name.
+        role: String,
+    },
+    /// Only a session that has ended can be deleted.
+    #[error("session `{0}` has not ended: cancel it first")]
+    SessionLives(SessionId),
+    /// Only a protocol that no session uses can be deleted.
+    #[error("protocol `{protocol}` is used by session `{session}`: delete that first")]
+    ProtocolInUse {
+        /// The protocol.
+        protocol: ProtocolId,
+        /// A session that uses it; there may be others.
+        session: SessionId,
+    },
+}
+
+impl Rejection {
+    /// Something is not well-formed.
+    pub(crate) fn invalid(reason: impl Into<String>) -> Self {
+        Rejection::Invalid(reason.into())
+    }
+
+    /// A limit is reached.
+    pub(crate) fn limit(what: &str, limit: usize) -> Self {
+        Rejection::Limit { what: what.to_owned(), limit: limit as u64 }
+    }
+
+    /// Whether it only says that the world went on while a report was under way.
+    pub fn is_stale(&self) -> bool {
+        match self {
+            Rejection::UnknownSession(_)
+            | Rejection::UnknownAgent(_)
+            | Rejection::StaleIncarnation { .. }
+            | Rejection::StaleRecovery { .. }
+            | Rejection::StaleGeneration { .. }
+            | Rejection::StaleOrder { .. }
+            | Rejection::BeingReplaced { .. }
+            | Rejection::SessionEnded(_) => true,
+            Rejection::SessionExists(_)
+            | Rejection::UnknownProtocol(_)
+            | Rejection::UnknownRole { .. }
+            | Rejection::Invalid(_)
+            | Rejection::Limit { .. }
+            | Rejection::NameTaken { .. }
+            | Rejection::SessionLives(_)
+            | Rejection::ProtocolInUse { .. } => false,
+        }
+    }
 }
 
 impl FailureCause {

@@ -1,15 +1,16 @@
 //! What `apply` asks the leader to do: orders for local supervisors.
 //!
 //! An order says what an agent is to make true. Orders may be repeated and may be lost with a leader; the state keeps
-//! what is outstanding ([`StateMachine::outstanding`](crate::StateMachine::outstanding)), so the next leader sends it again.
-//! An agent obeys an order only if its revision is not below the last one it obeyed for that session.
+//! what is outstanding (`StateMachine::outstanding`), so the next leader sends it again.
+//! An agent obeys an order only if its revision is not below the last one it obeyed for that session. The last order alone
+//! is enough to act on: whatever the ones before it said, it says again.
 
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Image, RoleId};
 use serde::{Deserialize, Serialize};
 
 use crate::agents::Agent;
-use crate::ids::{AgentId, AgentInstance, Epoch, Incarnation, RecoveryNumber, SessionId};
+use crate::ids::{AgentId, AgentInstance, Epoch, Generation, Incarnation, RecoveryNumber, SessionId};
 use crate::spec::SessionSpec;
 
 /// Work for the leader.
@@ -38,12 +39,25 @@ pub enum Effect {
 pub struct Order {
     /// Which session.
     pub session: SessionId,
+    /// Which one of that name.
+    pub generation: Generation,
     /// The session's epoch.
     pub epoch: Epoch,
     /// Grows with every order of the session.
     pub revision: u64,
+    /// Where the roles of the protocol are, in its order. Empty in an order to end.
+    pub places: Vec<Place>,
     /// What to make true.
     pub goal: Goal,
+}
+
+/// Who runs a role, and where that agent is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The agent; empty while none runs the role.
+    pub agent: AgentId,
+    /// Its `host:port`; empty while none runs the role.
+    pub address: String,
 }
 
 /// The state an agent is to bring its roles of a session to.
@@ -77,13 +91,9 @@ pub struct Restore {
     pub roles: Vec<RoleOrder>,
 }
 
-/// Where a role is, and where it is to be.
+/// Which process a role is, and where it is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleOrder {
-    /// Who runs it.
-    pub agent: AgentId,
-    /// Where that agent is reached, `host:port`; empty while no agent runs it.
-    pub address: String,
     /// Its process from now on.
     pub incarnation: Incarnation,
     /// Set if it is to be restarted; the others stay as they are.

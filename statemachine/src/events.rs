@@ -4,10 +4,8 @@ use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::FailureKind;
 use serde::{Deserialize, Serialize};
 
-use crate::command::FailureCause;
+use crate::command::{FailureCause, Outcome};
 use crate::ids::{EntryTime, Incarnation, RecoveryNumber};
-use crate::limits;
-use crate::session::{Outcome, Session};
 
 /// One thing that happened. Sequence numbers start at 1 and have no gaps; only the last events are remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +65,4 @@ pub enum SessionEventKind {
         /// Why, if it did not complete.
         reason: Option<String>,
     },
-}
-
-impl Session {
-    /// Appends to the story and forgets the oldest event past the limit.
-    pub(crate) fn tell(&mut self, time: EntryTime, kind: SessionEventKind) {
-        let sequence = self.events.back().map_or(1, |last| last.sequence + 1);
-        self.events.push_back(SessionEvent { sequence, time, kind });
-        if self.events.len() > limits::EVENTS {
-            self.events.pop_front();
-        }
-    }
 }

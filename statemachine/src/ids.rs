@@ -41,6 +41,11 @@ number!(
     AgentInstance(u64)
 );
 number!(
+    /// Which session of a name: the log index of the entry that started it. A name may be used again once its session
+    /// was deleted or forgotten; whatever is said of a session names its generation too.
+    Generation(u64)
+);
+number!(
     /// Which process plays a role: 1 for the first, higher with each restart.
     Incarnation(u64)
 );
@@ -83,4 +88,11 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+impl Generation {
+    /// Stands in reports that were logged before sessions had generations: whichever has the name is meant.
+    pub const UNNAMED: Generation = Generation(0);
+    /// Of sessions in snapshots from before sessions had generations. No entry of a client has this index.
+    pub const BEFORE: Generation = Generation(1);
 }

@@ -32,7 +32,7 @@ impl Index {
         for agent in running_agents(session) {
             *self.loads.entry(agent.clone()).or_default() += 1;
         }
-        if matches!(session.phase, Phase::Gathering | Phase::Restoring) {
+        if matches!(session.phase, Phase::Gathering(_) | Phase::Restoring(_)) {
             self.unsettled.insert(session.id.clone());
         }
         self.checkpoint_bytes += session.checkpoint_bytes();

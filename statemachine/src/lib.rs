@@ -8,8 +8,13 @@
 //!   and the client table;
 //! * effects may be lost with a leader: [`StateMachine::outstanding`] gives every order that still stands.
 
+//!
+//! Modules come in layers, each of which uses only those below: the vocabulary (ids, limits, specification, commands, orders,
+//! events, the data of agents, recoveries and sessions), what is kept of them, the rules, and on top the machine that calls
+//! the rules and the codec of its bytes. `tests/it/arrows.rs` checks that.
+
 pub mod agents;
-mod checkpoints;
+mod bytes;
 mod clients;
 pub mod codec;
 pub mod command;
@@ -19,13 +24,12 @@ pub mod ids;
 mod index;
 pub mod limits;
 pub mod machine;
-mod outstanding;
 pub mod protocols;
 pub mod recovery;
+mod rules;
 pub mod session;
-mod sessions;
 pub mod spec;
-mod turn;
+mod state;
 
 pub use machine::{Applied, StateMachine};
 pub use rekindle_protocol as protocol;

@@ -1,10 +1,8 @@
 //! Limits on everything that the state holds. Past one, a command is refused with
-//! [`Rejection::Limit`] and nothing changes.
+//! [`Rejection::Limit`](crate::command::Rejection::Limit) and nothing changes.
 //!
 //! Every replica must apply the same limits to the same entry, so they are constants: a change of one is a change of
 //! the state's format.
-
-use crate::command::Rejection;
 
 /// Protocols registered.
 pub const PROTOCOLS: usize = 1_024;
@@ -63,8 +61,3 @@ pub const EVENTS: usize = 512;
 pub const REQUESTS: usize = 65_536;
 /// For how long an answer is remembered, in milliseconds of entry time.
 pub const REQUEST_TTL_MS: u64 = 10 * 60 * 1_000;
-
-/// The refusal for a limit that is reached.
-pub(crate) fn reached(what: &str, limit: usize) -> Rejection {
-    Rejection::Limit { what: what.to_owned(), limit: limit as u64 }
-}

@@ -1,22 +1,24 @@
-//! The state, and how an entry changes it.
-
-use std::collections::{BTreeMap, VecDeque};
+//! The state machine: which rule an entry calls, on what, and what is kept of it besides.
+//!
+//! Cost of an entry: a command about one session costs what that session's size says, whatever else the state holds. A new
+//! or lost agent costs its sessions and those that wait for an agent; a deletion of a protocol looks at each session once.
 
 use rekindle_protocol::image::Image;
-use serde::{Deserialize, Serialize};
 
-use crate::agents::Agent;
-use crate::clients::Clients;
+use crate::agents::{Agent, Awaited, Owed, check_agent};
 use crate::command::{Command, Entry, Rejection, Reply};
-use crate::effect::Effect;
-use crate::ids::{AgentId, EntryTime, NodeId, ProtocolId, SessionId};
+use crate::effect::{Effect, Order};
+use crate::ids::{AgentId, AgentInstance, EntryTime, Generation, ProtocolId, SessionId};
 use crate::index::Index;
 use crate::limits;
 use crate::protocols;
-use crate::recovery::Report;
-use crate::session::Session;
-use crate::sessions::{self, Launch};
-use crate::turn::Turn;
+use crate::rules::scene::{Moment, Process, Report, Scene};
+use crate::rules::start::Launch;
+use crate::rules::{
+    acknowledgement, agent_loss, cancel, checkpoint, failure, finish, orders, placement, position, start,
+};
+use crate::session::{Phase, Session};
+use crate::state::State;
 
 /// The whole replicated state.
 ///
@@ -28,19 +30,6 @@ pub struct StateMachine {
     pub(crate) index: Index,
 }
 
-/// What a snapshot holds.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// The greatest entry time so far.
-    pub(crate) time: EntryTime,
-    pub(crate) protocols: BTreeMap<ProtocolId, Image>,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
-    /// Ended sessions, in the order of their ends.
-    pub(crate) ended: VecDeque<SessionId>,
-    pub(crate) agents: BTreeMap<AgentId, Agent>,
-    pub(crate) clients: Clients,
-}
-
 /// What applying an entry gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -50,16 +39,9 @@ pub struct Applied {
     pub effects: Vec<Effect>,
 }
 
-/// The entry that is being applied, without its command.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) time: EntryTime,
-    pub(crate) proposer: NodeId,
-}
-
 impl StateMachine {
-    /// Applies the next entry of the log.
-    pub fn apply(&mut self, entry: &Entry) -> Applied {
+    /// Applies the next entry of the log, which is the one at `index`.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         self.state.time = self.state.time.max(entry.time);
         let moment = Moment { time: self.state.time, proposer: entry.proposer };
         self.state.clients.expire(moment.time);
@@ -67,7 +49,7 @@ impl StateMachine {
             return Applied { reply, effects: Vec::new() };
         }
         let mut effects = Vec::new();
-        let reply = match self.execute(moment, &entry.command, &mut effects) {
+        let reply = match self.execute(moment, index, &entry.command, &mut effects) {
             Ok(reply) => reply,
             Err(rejection) => Reply::Rejected(rejection),
         };
@@ -77,43 +59,79 @@ impl StateMachine {
         Applied { reply, effects }
     }
 
-    fn execute(&mut self, moment: Moment, command: &Command, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
+    fn execute(
+        &mut self,
+        moment: Moment,
+        index: u64,
+        command: &Command,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Rejection> {
         match command {
             Command::RegisterProtocol { image } => self.register_protocol(image),
-            Command::StartSession { session, protocol, spec, table } => {
-                self.start_session(moment, &Launch { session, protocol, spec, table }, effects)
+            Command::DeleteProtocol { protocol } => self.delete_protocol(protocol),
+            Command::StartSession { session, protocol, spec, table, generation } => {
+                let launch = Launch { session, protocol, spec, table, generation: *generation };
+                self.start_session(moment, generation.unwrap_or(Generation(index)), &launch, effects)
             }
-            Command::CancelSession { session } => self.turn(moment, session, effects, |turn| {
-                turn.cancel()?;
-                Ok(Reply::Done)
-            })?,
+            Command::DeleteSession { session } => self.delete_session(session),
+            Command::CancelSession { session } => {
+                self.on(moment, session, |scene, session| cancel::cancel(scene, session, effects))
+            }
             Command::RegisterAgent { agent, instance, address } => {
                 let agent =
                     Agent { id: agent.clone(), instance: *instance, address: address.clone(), registered: moment.time };
                 self.register_agent(moment, agent, effects)
             }
             Command::ExpireAgent { agent, instance } => self.expire_agent(moment, agent, *instance, effects),
-            Command::ReportFailure { session, role, incarnation, kind, cause, history, age_ms } => {
-                let report = Report { role: *role, incarnation: *incarnation, history };
+            report => self.take_report(moment, report, effects),
+        }
+    }
+
+    /// What an agent says of a role.
+    fn take_report(
+        &mut self,
+        moment: Moment,
+        command: &Command,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Rejection> {
+        let process = |&generation, &role, &incarnation| Process { generation, role, incarnation };
+        match command {
+            Command::ReportFailure { session, generation, role, incarnation, kind, cause, history, age_ms } => {
+                let report = Report { process: process(generation, role, incarnation), history };
                 let detected = EntryTime(moment.time.0.saturating_sub(*age_ms));
-                self.turn(moment, session, effects, |turn| turn.report_failure(report, *kind, cause, detected))?
+                let seen = failure::Seen { kind: *kind, cause, detected };
+                self.on(moment, session, |scene, session| {
+                    failure::report_failure(scene, session, report, &seen, effects)
+                })
             }
-            Command::ReportPosition { session, role, incarnation, recovery, history } => {
-                let report = Report { role: *role, incarnation: *incarnation, history };
-                self.turn(moment, session, effects, |turn| turn.report_position(report, *recovery))?
+            Command::ReportPosition { session, generation, role, incarnation, recovery, history } => {
+                let report = Report { process: process(generation, role, incarnation), history };
+                self.on(moment, session, |scene, session| {
+                    position::report_position(scene, session, report, *recovery, effects)
+                })
             }
-            Command::AcknowledgeRestore { session, role, incarnation, recovery } => {
-                self.turn(moment, session, effects, |turn| turn.acknowledge(*role, *incarnation, *recovery))?
+            Command::AcknowledgeRestore { session, generation, role, incarnation, recovery, revision } => {
+                let process = process(generation, role, incarnation);
+                self.on(moment, session, |scene, session| {
+                    acknowledgement::acknowledge(scene, session, process, *recovery, *revision, effects)
+                })
             }
-            Command::FinishRole { session, role, incarnation, history } => {
-                let report = Report { role: *role, incarnation: *incarnation, history };
-                self.turn(moment, session, effects, |turn| turn.finish(report))?
+            Command::FinishRole { session, generation, role, incarnation, history } => {
+                let report = Report { process: process(generation, role, incarnation), history };
+                self.on(moment, session, |scene, session| finish::finish(scene, session, report, effects))
             }
-            Command::StoreCheckpoint { session, role, incarnation, after, steps, data } => {
-                self.turn(moment, session, effects, |turn| {
-                    turn.store_checkpoint(*role, *incarnation, (*after, steps), data)
-                })?
+            Command::StoreCheckpoint { session, generation, role, incarnation, after, steps, data } => {
+                let process = process(generation, role, incarnation);
+                let saved = checkpoint::Saved { after: *after, steps, data };
+                self.on(moment, session, |scene, session| checkpoint::store_checkpoint(scene, session, process, &saved))
             }
+            Command::RegisterProtocol { .. }
+            | Command::DeleteProtocol { .. }
+            | Command::StartSession { .. }
+            | Command::DeleteSession { .. }
+            | Command::CancelSession { .. }
+            | Command::RegisterAgent { .. }
+            | Command::ExpireAgent { .. } => unreachable!("handled by `execute`"),
         }
     }
 
@@ -127,71 +145,163 @@ impl StateMachine {
             };
         }
         if self.state.protocols.len() >= limits::PROTOCOLS {
-            return Err(limits::reached("protocols", limits::PROTOCOLS));
+            return Err(Rejection::limit("protocols", limits::PROTOCOLS));
         }
         self.state.protocols.insert(id.clone(), image.clone());
         Ok(Reply::Protocol(id))
     }
 
+    fn delete_protocol(&mut self, id: &ProtocolId) -> Result<Reply, Rejection> {
+        if !self.state.protocols.contains_key(id) {
+            return Err(Rejection::UnknownProtocol(id.clone()));
+        }
+        if let Some(user) = self.state.sessions.values().find(|session| session.protocol == *id) {
+            return Err(Rejection::ProtocolInUse { protocol: id.clone(), session: user.id.clone() });
+        }
+        self.state.protocols.remove(id);
+        Ok(Reply::Done)
+    }
+
     fn start_session(
         &mut self,
         moment: Moment,
+        generation: Generation,
         launch: &Launch<'_>,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, Rejection> {
         if let Some(existing) = self.state.sessions.get(launch.session) {
-            let same = existing.protocol == *launch.protocol && existing.spec == *launch.spec;
-            return if same { Ok(Reply::Done) } else { Err(Rejection::SessionExists(launch.session.clone())) };
+            return start::name_is_taken(existing, launch);
         }
         let image = self
             .state
             .protocols
             .get(launch.protocol)
             .ok_or_else(|| Rejection::UnknownProtocol(launch.protocol.clone()))?;
-        sessions::check(launch, image)?;
+        start::check(launch, image)?;
         if self.state.sessions.len() - self.state.ended.len() >= limits::SESSIONS {
-            return Err(limits::reached("live sessions", limits::SESSIONS));
+            return Err(Rejection::limit("live sessions", limits::SESSIONS));
         }
-        let id = launch.session.clone();
-        self.state.sessions.insert(id.clone(), sessions::new_session(moment, launch, image));
-        self.turn(moment, &id, effects, |turn| {
-            turn.launch();
-            Reply::Done
+        let session = start::new_session(moment, generation, launch, image);
+        self.index.add(&session);
+        self.state.sessions.insert(launch.session.clone(), session);
+        self.on(moment, launch.session, |scene, session| {
+            start::launch(scene, session, effects);
+            Ok(Reply::Done)
         })
     }
 
-    /// Lets `act` work on one session, and keeps the index and the list of ended sessions right.
-    pub(crate) fn turn<T>(
+    fn delete_session(&mut self, id: &SessionId) -> Result<Reply, Rejection> {
+        let session = self.state.sessions.get(id).ok_or_else(|| Rejection::UnknownSession(id.clone()))?;
+        if !session.has_ended() {
+            return Err(Rejection::SessionLives(id.clone()));
+        }
+        self.state.ended.retain(|ended| ended != id);
+        self.forget(id);
+        Ok(Reply::Done)
+    }
+
+    /// Lets a rule work on one session, and keeps the index and the list of ended sessions right.
+    fn on(
         &mut self,
         moment: Moment,
         id: &SessionId,
-        effects: &mut Vec<Effect>,
-        act: impl FnOnce(&mut Turn<'_>) -> T,
-    ) -> Result<T, Rejection> {
-        let state = &mut self.state;
+        rule: impl FnOnce(&Scene<'_>, &mut Session) -> Result<Reply, Rejection>,
+    ) -> Result<Reply, Rejection> {
+        let State { sessions, protocols, agents, .. } = &mut self.state;
         let unknown = || Rejection::UnknownSession(id.clone());
-        let session = state.sessions.get_mut(id).ok_or_else(unknown)?;
-        let image = state.protocols.get(&session.protocol).ok_or_else(unknown)?;
+        let session = sessions.get_mut(id).ok_or_else(unknown)?;
+        let image = protocols.get(&session.protocol).ok_or_else(unknown)?;
         let had_ended = session.has_ended();
         self.index.remove(session);
-        let mut turn = Turn { moment, image, agents: &state.agents, index: &self.index, session, effects };
-        let result = act(&mut turn);
+        let result = rule(&Scene { moment, image, agents, index: &self.index }, session);
         self.index.add(session);
+        debug_assert!(session.is_sound(image, |agent| agents.contains_key(agent)), "{session:?}");
         if session.has_ended() && !had_ended {
-            state.ended.push_back(id.clone());
-            self.forget_oldest_ended();
+            self.state.ended.push_back(id.clone());
+            if self.state.ended.len() > limits::ENDED_SESSIONS
+                && let Some(oldest) = self.state.ended.pop_front()
+            {
+                self.forget(&oldest);
+            }
         }
-        Ok(result)
+        result
     }
 
-    fn forget_oldest_ended(&mut self) {
-        if self.state.ended.len() <= limits::ENDED_SESSIONS {
-            return;
+    /// Its agents were told to end it, or are told when they come back that it is not among what stands.
+    fn forget(&mut self, id: &SessionId) {
+        if let Some(session) = self.state.sessions.remove(id) {
+            self.index.remove(&session);
         }
-        let oldest = self.state.ended.pop_front().and_then(|id| self.state.sessions.remove(&id));
-        if let Some(oldest) = oldest {
-            self.index.remove(&oldest);
+    }
+}
+
+/// Leases.
+impl StateMachine {
+    /// Whether an agent may begin a lease, as of the last applied entry. What is refused here need not be proposed.
+    pub fn admits(&self, agent: &AgentId, instance: AgentInstance, address: &str) -> Result<(), Rejection> {
+        check_agent(agent, address)?;
+        match self.state.agents.get(agent) {
+            Some(same) if same.instance == instance && same.address != address => {
+                Err(Rejection::Invalid(format!("this run of agent `{agent}` is reached at {}", same.address)))
+            }
+            None if self.state.agents.len() >= limits::AGENTS => Err(Rejection::limit("agents", limits::AGENTS)),
+            _ => Ok(()),
         }
+    }
+
+    /// Begins a lease. The same instance may ask again; another instance ends the lease of the one before.
+    fn register_agent(&mut self, moment: Moment, agent: Agent, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
+        self.admits(&agent.id, agent.instance, &agent.address)?;
+        let previous = self.state.agents.get(&agent.id).map(|previous| previous.instance);
+        if previous == Some(agent.instance) {
+            return Ok(Reply::Done);
+        }
+        let id = agent.id.clone();
+        self.state.agents.insert(id.clone(), agent.clone());
+        if let Some(instance) = previous {
+            effects.push(Effect::Dismiss { agent: id.clone(), instance, superseded_by: Some(agent) });
+            self.lose_roles(moment, &id, effects)?;
+        }
+        self.place_waiting(moment, effects)
+    }
+
+    /// Ends a lease.
+    fn expire_agent(
+        &mut self,
+        moment: Moment,
+        agent: &AgentId,
+        instance: AgentInstance,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Rejection> {
+        if self.state.agents.get(agent).is_none_or(|known| known.instance != instance) {
+            return Err(Rejection::UnknownAgent(agent.clone()));
+        }
+        self.state.agents.remove(agent);
+        effects.push(Effect::Dismiss { agent: agent.clone(), instance, superseded_by: None });
+        self.lose_roles(moment, agent, effects)
+    }
+
+    fn lose_roles(&mut self, moment: Moment, agent: &AgentId, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
+        let sessions: Vec<SessionId> = self.index.sessions_of(agent).cloned().collect();
+        for session in sessions {
+            self.on(moment, &session, |scene, session| {
+                agent_loss::lose_agent(scene, session, agent, effects);
+                Ok(Reply::Done)
+            })?;
+        }
+        Ok(Reply::Done)
+    }
+
+    fn place_waiting(&mut self, moment: Moment, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
+        let waits = |id: &&SessionId| self.state.sessions.get(*id).is_some_and(placement::waits);
+        let sessions: Vec<SessionId> = self.index.unsettled.iter().filter(waits).cloned().collect();
+        for session in sessions {
+            self.on(moment, &session, |scene, session| {
+                placement::place_waiting(scene, session, effects);
+                Ok(Reply::Done)
+            })?;
+        }
+        Ok(Reply::Done)
     }
 }
 
@@ -230,5 +340,61 @@ impl StateMachine {
     /// One agent, if it holds a lease.
     pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
         self.state.agents.get(id)
+    }
+
+    /// Everything that an agent is to make true: exactly one order for each session that it takes part in, by session.
+    ///
+    /// An ended session is in the list, with the goal [`Goal::End`](crate::effect::Goal::End), as long as it is remembered
+    /// and the agent keeps its lease. The list is complete: what an agent still has of any other session is over and may
+    /// be forgotten.
+    pub fn outstanding(&self, agent: &AgentId) -> Vec<Order> {
+        let order = |id| {
+            let session = self.state.sessions.get(id)?;
+            let image = self.state.protocols.get(&session.protocol)?;
+            orders::standing_order(session, image, &self.state.agents, agent)
+        };
+        self.index.sessions_of(agent).filter_map(order).collect()
+    }
+
+    /// What open recoveries wait for: who owes it, and since when.
+    pub fn awaited(&self) -> Vec<Awaited> {
+        let sessions = self.index.unsettled.iter().filter_map(|id| self.state.sessions.get(id));
+        sessions.flat_map(|session| self.awaited_by(session)).collect()
+    }
+
+    fn awaited_by(&self, session: &Session) -> Vec<Awaited> {
+        let (recovery, what, since, roles): (_, _, _, Vec<_>) = match &session.phase {
+            Phase::Gathering(open) => {
+                (open.opening.number, Owed::Positions, open.opening.opened, open.awaited().collect())
+            }
+            Phase::Restoring(open) => {
+                let missing = session.numbered_roles().map(|(role, _)| role);
+                let missing = missing.filter(|role| !open.has_acknowledged(*role, session.revision));
+                (open.opening.number, Owed::Acknowledgements, open.decision.time, missing.collect())
+            }
+            Phase::Running | Phase::Ended { .. } => return Vec::new(),
+        };
+        let mut awaited: Vec<Awaited> = Vec::new();
+        for role in roles {
+            // Nobody owes anything for a role that waits for an agent.
+            let agent = session.role(role).and_then(|role| role.agent.as_ref());
+            let Some(agent) = agent.and_then(|agent| self.state.agents.get(agent)) else { continue };
+            if let Some(known) = awaited.iter_mut().find(|known| known.agent == agent.id) {
+                known.roles.push(role);
+                continue;
+            }
+            awaited.push(Awaited {
+                agent: agent.id.clone(),
+                instance: agent.instance,
+                session: session.id.clone(),
+                generation: session.generation,
+                recovery,
+                revision: session.revision,
+                roles: vec![role],
+                what,
+                since,
+            });
+        }
+        awaited
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use rekindle_protocol::image::{Image, Machine, RoleId, State};
 
-use crate::codec;
+use crate::bytes;
 use crate::command::Rejection;
 use crate::ids::ProtocolId;
 use crate::limits;
 
 /// The id of a protocol: its name and a digest of its image.
 pub fn protocol_id(image: &Image) -> ProtocolId {
-    let digest = blake3::hash(&codec::encode(image)).to_hex();
+    let digest = blake3::hash(&bytes::encode(image)).to_hex();
     ProtocolId(format!("{}@{}", image.name, &digest[..16]))
 }
 
@@ -24,8 +24,8 @@ pub(crate) fn check(image: &Image) -> Result<ProtocolId, Rejection> {
     for (role, machine) in image.role_ids().zip(&image.machines) {
         check_machine(image, role, machine)?;
     }
-    if codec::encode(image).len() > limits::IMAGE_BYTES {
-        return Err(limits::reached("bytes of a protocol", limits::IMAGE_BYTES));
+    if bytes::encode(image).len() > limits::IMAGE_BYTES {
+        return Err(Rejection::limit("bytes of a protocol", limits::IMAGE_BYTES));
     }
     Ok(protocol_id(image))
 }
@@ -35,7 +35,7 @@ fn check_names(image: &Image) -> Result<(), Rejection> {
         return Err(invalid("a protocol has at least one role".to_owned()));
     }
     if image.roles.len() > limits::ROLES {
-        return Err(limits::reached("roles of a protocol", limits::ROLES));
+        return Err(Rejection::limit("roles of a protocol", limits::ROLES));
     }
     for name in image.roles.iter().chain([&image.name]) {
         if name.is_empty() || name.len() > limits::NAME_BYTES {
@@ -66,7 +66,7 @@ fn check_state(image: &Image, role: RoleId, machine: &Machine, state: &State) ->
         Err(invalid(format!("state `{}` of role `{role}` {what}", state.name)))
     };
     if state.edges.len() > limits::EDGES {
-        return Err(limits::reached("edges of a state", limits::EDGES));
+        return Err(Rejection::limit("edges of a state", limits::EDGES));
     }
     let mut events = BTreeSet::new();
     for edge in &state.edges {

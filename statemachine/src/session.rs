@@ -1,24 +1,26 @@
-//! Sessions and their roles.
+//! The data of sessions and their roles.
 //!
-//! Invariants
+//! Invariants, which `Session::is_sound` checks
 //! * `roles` is parallel to the protocol's roles and to the spec's;
 //! * incarnations, the epoch and the revision only grow, across snapshots too;
-//! * while a session gathers or restores, its last recovery is the open one; otherwise none is;
 //! * every agent in `orders` holds a lease, and every agent that runs a role of a live session is in `orders`;
+//! * only while positions are gathered an order asks for any;
 //! * a role without an agent belongs to a session that gathers (and has failed) or restores (and is to be restarted).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use rekindle_protocol::history::History;
-use rekindle_protocol::image::RoleId;
+use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::line::Lost;
 use rekindle_protocol::recovery::table::RecoveryTable;
 use serde::{Deserialize, Serialize};
 
+use crate::command::Outcome;
 use crate::effect::Floor;
-use crate::events::SessionEvent;
-use crate::ids::{AgentId, EntryTime, Epoch, Incarnation, ProtocolId, RecoveryNumber, SessionId};
-use crate::recovery::Recovery;
+use crate::events::{SessionEvent, SessionEventKind};
+use crate::ids::{AgentId, EntryTime, Epoch, Generation, Incarnation, ProtocolId, RecoveryNumber, SessionId};
+use crate::limits;
+use crate::recovery::{Ending, Gathering, Opening, Record, Recovery, Restoring};
 use crate::spec::SessionSpec;
 
 /// One running, or ended, instance of a protocol.
@@ -26,6 +28,8 @@ use crate::spec::SessionSpec;
 pub struct Session {
     /// Its name.
     pub id: SessionId,
+    /// Which session of that name.
+    pub generation: Generation,
     /// Which protocol.
     pub protocol: ProtocolId,
     /// How it is run.
@@ -40,12 +44,12 @@ pub struct Session {
     pub revision: u64,
     /// One per role of the protocol, in its order.
     pub roles: Vec<Role>,
-    /// The last recoveries, the launch (number 0) included, oldest first. Bounded.
-    pub recoveries: VecDeque<Recovery>,
     /// What happened, oldest first. Bounded.
     pub events: VecDeque<SessionEvent>,
     /// When failures counted against the restart budget; only those within its window.
     pub failures: Vec<EntryTime>,
+    /// The last recoveries that are over, the launch (number 0) included, oldest first. Bounded.
+    pub(crate) past: VecDeque<Recovery>,
     /// The recovery table; `None` once the session has ended.
     pub(crate) table: Option<RecoveryTable>,
     /// The current order of each agent that takes part.
@@ -56,9 +60,9 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// A recovery is open and waits for the positions of frozen roles.
-    Gathering,
+    Gathering(Box<Gathering>),
     /// A decision, or the launch, is being carried out; its acknowledgements are awaited.
-    Restoring,
+    Restoring(Box<Restoring>),
     /// Every role may run.
     Running,
     /// Over for good.
@@ -70,17 +74,6 @@ pub enum Phase {
         /// When.
         time: EntryTime,
     },
-}
-
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Every role is done.
-    Completed,
-    /// It cannot go on.
-    Failed,
-    /// Somebody stopped it.
-    Cancelled,
 }
 
 /// One role of a session.
@@ -108,23 +101,13 @@ pub struct Role {
     pub(crate) lost: Lost,
 }
 
-/// The order that an agent stands under; with the session it gives the [`Order`](crate::effect::Order) again.
+/// The order that an agent stands under; with the session's phase it gives the [`Order`](crate::effect::Order) again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) revision: u64,
     pub(crate) epoch: Epoch,
-    pub(crate) goal: StandingGoal,
-}
-
-/// The goal of an order without what the session knows anyway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum StandingGoal {
-    /// Of the open recovery.
-    Freeze(Vec<RoleId>),
-    /// Of the open recovery.
-    Restore,
-    Run,
-    End,
+    /// The roles that the open recovery asks it for, if it was told of that recovery; otherwise it runs on meanwhile.
+    pub(crate) asked: Option<Vec<RoleId>>,
 }
 
 impl Session {
@@ -134,16 +117,22 @@ impl Session {
     }
 
     /// The recovery, or launch, that is under way.
-    pub fn open_recovery(&self) -> Option<&Recovery> {
-        match self.phase {
-            Phase::Gathering | Phase::Restoring => self.recoveries.back(),
+    pub fn open_recovery(&self) -> Option<Record<'_>> {
+        match &self.phase {
+            Phase::Gathering(open) => Some(open.as_ref().into()),
+            Phase::Restoring(open) => Some(open.as_ref().into()),
             Phase::Running | Phase::Ended { .. } => None,
         }
     }
 
+    /// The last recoveries, the launch (number 0) and the open one included, oldest first.
+    pub fn recoveries(&self) -> impl DoubleEndedIterator<Item = Record<'_>> {
+        self.past.iter().map(Record::from).chain(self.open_recovery())
+    }
+
     /// A recovery that is still remembered.
-    pub fn recovery(&self, number: RecoveryNumber) -> Option<&Recovery> {
-        self.recoveries.iter().find(|recovery| recovery.number == number)
+    pub fn recovery(&self, number: RecoveryNumber) -> Option<Record<'_>> {
+        self.recoveries().find(|recovery| recovery.opening.number == number)
     }
 
     /// One role.
@@ -154,6 +143,76 @@ impl Session {
     /// Every role with its number.
     pub fn numbered_roles(&self) -> impl Iterator<Item = (RoleId, &Role)> {
         (0u16..).map(RoleId).zip(&self.roles)
+    }
+
+    /// Bytes of its stored checkpoints.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        let sizes = self.roles.iter().flat_map(|role| role.checkpoints.values());
+        sizes.map(|data| data.len() as u64).sum()
+    }
+
+    /// Appends to the story and forgets the oldest event past the limit.
+    pub(crate) fn tell(&mut self, time: EntryTime, kind: SessionEventKind) {
+        let sequence = self.events.back().map_or(1, |last| last.sequence + 1);
+        self.events.push_back(SessionEvent { sequence, time, kind });
+        if self.events.len() > limits::EVENTS {
+            self.events.pop_front();
+        }
+    }
+
+    /// Keeps the record of a recovery that is over and forgets the oldest past the limit, which the open one counts for.
+    pub(crate) fn close(&mut self, opening: Opening, ending: Ending) {
+        self.past.push_back(Recovery { opening, ending });
+        let open = usize::from(self.open_recovery().is_some());
+        while self.past.len() + open > limits::RECOVERIES {
+            self.past.pop_front();
+        }
+    }
+
+    /// Whether the invariants hold that nothing else implies.
+    pub(crate) fn is_sound(&self, image: &Image, leased: impl Fn(&AgentId) -> bool) -> bool {
+        let count = image.roles.len();
+        let fits = |(role, machine)| {
+            let Role { recorded, agent, .. }: &Role = role;
+            recorded.state(machine).is_ok()
+                && (self.has_ended() || (role.is_sound() && agent.as_ref().is_none_or(&leased)))
+        };
+        self.roles.len() == count
+            && self.spec.roles.len() == count
+            && self.has_ended() == self.table.is_none()
+            && self.orders.keys().all(&leased)
+            && self.roles.iter().zip(&image.machines).all(fits)
+            && self.asks_only_while_it_gathers()
+            && self.is_sound_phase(count)
+    }
+
+    fn asks_only_while_it_gathers(&self) -> bool {
+        matches!(self.phase, Phase::Gathering(_)) || self.orders.values().all(|standing| standing.asked.is_none())
+    }
+
+    fn is_sound_phase(&self, count: usize) -> bool {
+        let placed = |homeless: &dyn Fn(RoleId) -> bool| {
+            self.numbered_roles().all(|(id, role)| match &role.agent {
+                Some(agent) => self.orders.contains_key(agent),
+                None => homeless(id),
+            })
+        };
+        let known = |role: &RoleId| role.index() < count;
+        match &self.phase {
+            Phase::Gathering(open) => {
+                placed(&|role| open.opening.has_failed(role))
+                    && open.positions.keys().all(known)
+                    && open.opening.frozen.iter().all(known)
+                    && open.awaited().next().is_some()
+            }
+            Phase::Restoring(open) => {
+                placed(&|role| open.decision.restarts(role))
+                    && open.decision.line.roles.len() == count
+                    && open.acknowledged.keys().all(known)
+            }
+            Phase::Running => placed(&|_| false),
+            Phase::Ended { .. } => true,
+        }
     }
 }
 
@@ -190,5 +249,11 @@ impl Role {
     /// Positions of its stored checkpoints, and their sizes in bytes.
     pub fn checkpoints(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
         self.checkpoints.iter().map(|(&position, data)| (position, data.len()))
+    }
+
+    fn is_sound(&self) -> bool {
+        self.known == self.recorded.position()
+            && self.proven <= self.known
+            && self.checkpoints.keys().all(|&position| position <= self.known)
     }
 }

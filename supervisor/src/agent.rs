@@ -106,6 +106,14 @@ pub enum LocalEvent {
         /// The leader of the cluster, as last heard from it.
         leader: Option<NodeId>,
     },
+    /// The cluster refuses what was reported of a role, for good. Its session ends, unless the report was only a
+    /// checkpoint.
+    ReportRefused {
+        /// Its session.
+        session: SessionId,
+        /// Why.
+        reason: String,
+    },
     /// Another node leads.
     LeaderChanged {
         /// The leader.

@@ -15,7 +15,7 @@ mod pending;
 use std::collections::HashSet;
 
 use rekindle_proto::payload::{decode_order, decode_reply};
-use rekindle_proto::statemachine::command::Reply;
+use rekindle_proto::statemachine::command::{Rejection, Reply};
 use rekindle_proto::statemachine::effect::Order;
 use rekindle_proto::statemachine::ids::{AgentId, AgentInstance, NodeId, SessionId};
 use rekindle_proto::v1;
@@ -25,7 +25,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::agent::{AgentError, EventHook, LocalEvent};
-use crate::session::Report;
+use crate::session::input::Control;
+use crate::session::{Report, Wanted};
 use crate::sessions::Sessions;
 use endpoints::{Attached, Endpoints};
 use lease::Lease;
@@ -252,12 +253,35 @@ impl Link {
                 return;
             }
         };
-        if let Reply::Rejected(rejection) = &answer {
-            tracing::debug!(session = %report.session, %rejection, "a report is refused");
+        let session = (report.session.clone(), report.generation);
+        let (role, incarnation) = (report.role, report.incarnation);
+        let refusal = match &answer {
+            Reply::Rejected(rejection) => Some(rejection.clone()),
+            _ => None,
+        };
+        if let Some(rejection) = &refusal {
+            self.tell_refusal(&report, rejection);
         }
-        if let Some((role, incarnation)) = report.asked_by {
-            self.sessions.answer(&report.session, role, incarnation, answer).await;
+        match (report.answer, refusal) {
+            (Wanted::Always, _) => {
+                self.sessions.tell(&session, Control::Answer { role, incarnation, reply: answer }).await;
+            }
+            (Wanted::IfRefused, Some(rejection)) if !rejection.is_stale() => {
+                self.sessions.tell(&session, Control::Refused { role, incarnation, rejection }).await;
+            }
+            (Wanted::IfRefused | Wanted::Never, _) => {}
         }
+    }
+
+    /// That the world went on while a report was under way is nothing to tell; any other refusal is.
+    fn tell_refusal(&self, report: &Report, rejection: &Rejection) {
+        let (session, role) = (&report.session, report.role.0);
+        if rejection.is_stale() {
+            tracing::debug!(%session, role, %rejection, "a report came too late");
+            return;
+        }
+        tracing::warn!(%session, role, %rejection, "a report is refused");
+        (self.hook)(&LocalEvent::ReportRefused { session: session.clone(), reason: rejection.to_string() });
     }
 
     fn led_by(&self, node: NodeId) {

@@ -4,7 +4,8 @@
 //! through a [`Wire`]. The [`actor`] owns one `Session` and carries its effects out.
 //!
 //! Invariants
-//! * an order is obeyed only if its revision is not below that of the last one;
+//! * an order is obeyed only if its revision is not below that of the last one, and it is about this generation;
+//! * the last order alone says where every role is;
 //! * after each input every role has gone as far as it can: a role in `ready` exists only inside a call.
 
 pub(crate) mod actor;
@@ -26,7 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rekindle_proto::statemachine::command::Command;
-use rekindle_proto::statemachine::ids::{AgentId, Incarnation, RecoveryNumber, SessionId};
+use rekindle_proto::statemachine::effect::Place;
+use rekindle_proto::statemachine::ids::{AgentId, Generation, Incarnation, RecoveryNumber, SessionId};
 use rekindle_proto::statemachine::spec::SessionSpec;
 use rekindle_proto::v1;
 use rekindle_protocol::image::{Image, RoleId};
@@ -41,6 +43,7 @@ use crate::role::Role;
 #[derive(Debug)]
 pub(crate) struct Session {
     id: SessionId,
+    generation: Generation,
     setup: Setup,
     revision: u64,
     recovery: RecoveryNumber,
@@ -65,13 +68,6 @@ pub(crate) struct Setup {
     pub(crate) me: AgentId,
     pub(crate) limits: Limits,
     pub(crate) faults: Vec<CrashAt>,
-}
-
-/// Who runs a role, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    agent: AgentId,
-    address: String,
 }
 
 /// What the owner of a [`Session`] has to do.
@@ -112,11 +108,26 @@ pub(crate) struct Launch {
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) session: SessionId,
+    pub(crate) generation: Generation,
+    /// The process that it is about.
+    pub(crate) role: RoleId,
+    pub(crate) incarnation: Incarnation,
     pub(crate) command: Command,
     /// When the failure was seen, for `ReportFailure`.
     pub(crate) since: Option<Instant>,
-    /// Who wants to know the answer.
-    pub(crate) asked_by: Option<(RoleId, Incarnation)>,
+    /// What is done with the answer.
+    pub(crate) answer: Wanted,
+}
+
+/// Who wants to know the answer to a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The session, whatever it is.
+    Always,
+    /// The session, if the cluster refuses the report for good: then the role cannot go on.
+    IfRefused,
+    /// Nobody: there is nothing left to do.
+    Never,
 }
 
 /// The ways to other agents.
@@ -156,6 +167,11 @@ impl Session {
     /// Revision of the last order.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Which session of its name it is.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
     }
 
     fn is_here(&self, role: RoleId) -> bool {

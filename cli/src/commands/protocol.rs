@@ -9,6 +9,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use rekindle_proto::v1;
 use serde::Serialize;
 
 use super::{block_on, client};
@@ -27,6 +28,7 @@ pub(crate) fn run(protocol: Protocol, global: &Global, output: &Output) -> Resul
         Protocol::Explain { code } => check::explain(&code, output)?,
         Protocol::Register(file) => register(&file, global, output)?,
         Protocol::List { stale } => list(stale, global, output)?,
+        Protocol::Delete { protocol_id } => delete(&protocol_id, global, output)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -41,6 +43,17 @@ fn register(file: &ProtocolFile, global: &Global, output: &Output) -> Result<()>
     let request = registration(&program, &file.include, file.protocol.as_deref());
     let protocol_id = block_on(async { Ok(client(global)?.register_protocol(request).await?) })?;
     output.value(&Registered { protocol_id }, |registered| registered.protocol_id.clone())
+}
+
+fn delete(protocol_id: &str, global: &Global, output: &Output) -> Result<()> {
+    #[derive(Serialize)]
+    struct Deleted<'a> {
+        protocol_id: &'a str,
+        deleted: bool,
+    }
+    let request = v1::DeleteProtocolRequest { protocol_id: protocol_id.to_owned(), ..Default::default() };
+    block_on(async { Ok(client(global)?.delete_protocol(request).await?) })?;
+    output.value(&Deleted { protocol_id, deleted: true }, |_| format!("protocol {protocol_id} is deleted"))
 }
 
 fn list(stale: bool, global: &Global, output: &Output) -> Result<()> {

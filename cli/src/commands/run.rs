@@ -19,7 +19,7 @@ use crate::args::{Crash, Global, Run};
 use crate::exit;
 use crate::local::{Fault, LocalSite, SiteConfig};
 use crate::output::{Output, Tone};
-use crate::start::{Prepared, prepare};
+use crate::start::{Prepared, is_name_taken, prepare, say_that_it_runs};
 use crate::watch::{self, Summary, Watcher};
 
 /// Runs a deployment to its end.
@@ -135,7 +135,17 @@ async fn play(
             output.paint(Tone::Strong, &prepared.image.name),
         ))?;
     }
-    prepared.start(&client, &session).await.context("the session did not start")?;
+    match prepared.start(&client, &session).await {
+        Ok(started) if started.already_running => say_that_it_runs(&session),
+        Ok(_) => {}
+        Err(error) if is_name_taken(&error) => {
+            return Err(error.context(
+                "the session did not start\nhint: take another name with --session, or another --data-dir: this one \
+                 remembers the session",
+            ));
+        }
+        Err(error) => return Err(error.context("the session did not start")),
+    }
     let mut events = pin!(client.watch_session(&session, 0));
     loop {
         tokio::select! {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{block_on, client};
 use crate::args::{Global, Session};
 use crate::output::{Output, Tone, columns};
-use crate::start::{prepare, random_session};
+use crate::start::{is_name_taken, prepare, random_session, say_that_it_runs};
 use crate::watch::{self, RecoverySummary};
 
 pub(crate) fn run(session: Session, global: &Global, output: &Output) -> Result<ExitCode> {
@@ -20,6 +20,7 @@ pub(crate) fn run(session: Session, global: &Global, output: &Output) -> Result<
         Session::Show { session, stale } => show(&session, stale, global, output),
         Session::Watch { session } => block_on(follow(&session, global, output)),
         Session::Cancel { session } => cancel(&session, global, output),
+        Session::Delete { session } => delete(&session, global, output),
     }
 }
 
@@ -27,16 +28,29 @@ fn start(file: &Path, session: Option<String>, watch: bool, global: &Global, out
     #[derive(Serialize)]
     struct Started {
         session: String,
+        already_running: bool,
     }
     let prepared = prepare(file)?;
     let session = session.unwrap_or_else(random_session);
     block_on(async {
         let client = client(global)?;
-        prepared.start(&client, &session).await?;
+        let already_running = match prepared.start(&client, &session).await {
+            Ok(started) => started.already_running,
+            Err(error) if is_name_taken(&error) => {
+                return Err(error.context(format!(
+                    "the session did not start\nhint: `rekindle session delete {session}` frees the name; or take another \
+                     one with --session"
+                )));
+            }
+            Err(error) => return Err(error),
+        };
+        if already_running {
+            say_that_it_runs(&session);
+        }
         if watch {
             return follow(&session, global, output).await;
         }
-        let started = Started { session };
+        let started = Started { session, already_running };
         output.value(&started, |started| started.session.clone())?;
         Ok(ExitCode::SUCCESS)
     })
@@ -59,6 +73,20 @@ fn cancel(session: &str, global: &Global, output: &Output) -> Result<ExitCode> {
         client(global)?.cancel_session(request).await?;
         let cancelled = Cancelled { session, outcome: "cancelled" };
         output.value(&cancelled, |_| format!("session {session} is cancelled"))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn delete(session: &str, global: &Global, output: &Output) -> Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Deleted<'a> {
+        session: &'a str,
+        deleted: bool,
+    }
+    block_on(async {
+        let request = v1::DeleteSessionRequest { session: session.to_owned(), ..Default::default() };
+        client(global)?.delete_session(request).await?;
+        output.value(&Deleted { session, deleted: true }, |_| format!("session {session} is deleted"))?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -20,7 +20,7 @@ use rekindle_proto::v1::node_message::Kind as FromNode;
 use rekindle_proto::{payload, v1};
 use rekindle_statemachine::agents::Agent;
 use rekindle_statemachine::command::{Command, Rejection, Reply};
-use rekindle_statemachine::ids::{AgentId, AgentInstance};
+use rekindle_statemachine::ids::{AgentId, AgentInstance, Generation};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -216,8 +216,11 @@ impl Attached {
         let id = request::request_id(&command.request_id)?;
         let report =
             payload::decode_command(&command.command).map_err(|error| RequestError::invalid(error.to_string()))?;
-        if !is_report(&report) {
-            return Err(RequestError::invalid("an agent may only report about its roles"));
+        match generation(&report) {
+            None => return Err(RequestError::invalid("an agent may only report about its roles")),
+            // Only logs of earlier releases leave open which session of a name is meant.
+            Some(Generation::UNNAMED) => return Err(RequestError::invalid("a report names no generation")),
+            Some(_) => {}
         }
         let mut answers = self.service.consensus.submit(vec![(Some(id), report)]).await?;
         let answer = async move {
@@ -247,19 +250,21 @@ impl Attached {
     }
 }
 
-/// What an agent may say.
-fn is_report(command: &Command) -> bool {
+/// Which session of its name a report is about; `None` for what an agent may not say.
+fn generation(command: &Command) -> Option<Generation> {
     match command {
-        Command::ReportFailure { .. }
-        | Command::ReportPosition { .. }
-        | Command::AcknowledgeRestore { .. }
-        | Command::FinishRole { .. }
-        | Command::StoreCheckpoint { .. } => true,
+        Command::ReportFailure { generation, .. }
+        | Command::ReportPosition { generation, .. }
+        | Command::AcknowledgeRestore { generation, .. }
+        | Command::FinishRole { generation, .. }
+        | Command::StoreCheckpoint { generation, .. } => Some(*generation),
         Command::RegisterProtocol { .. }
+        | Command::DeleteProtocol { .. }
         | Command::StartSession { .. }
+        | Command::DeleteSession { .. }
         | Command::CancelSession { .. }
         | Command::RegisterAgent { .. }
-        | Command::ExpireAgent { .. } => false,
+        | Command::ExpireAgent { .. } => None,
     }
 }
 

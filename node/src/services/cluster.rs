@@ -85,8 +85,8 @@ impl v1::cluster_server::Cluster for ClusterService {
     ) -> Result<Response<v1::StartSessionReply>, Status> {
         self.consensus.leading()?;
         let prepared = self.start_session(request.get_ref()).await;
-        self.change(prepared).await?;
-        Ok(Response::new(v1::StartSessionReply {}))
+        let reply = self.change(prepared).await?;
+        Ok(Response::new(started(&reply)))
     }
 
     async fn cancel_session(
@@ -95,6 +95,22 @@ impl v1::cluster_server::Cluster for ClusterService {
     ) -> Result<Response<v1::CancelSessionReply>, Status> {
         self.change(cancel_session(request.get_ref())).await?;
         Ok(Response::new(v1::CancelSessionReply {}))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<v1::DeleteSessionRequest>,
+    ) -> Result<Response<v1::DeleteSessionReply>, Status> {
+        self.change(delete_session(request.get_ref())).await?;
+        Ok(Response::new(v1::DeleteSessionReply {}))
+    }
+
+    async fn delete_protocol(
+        &self,
+        request: Request<v1::DeleteProtocolRequest>,
+    ) -> Result<Response<v1::DeleteProtocolReply>, Status> {
+        self.change(delete_protocol(request.get_ref())).await?;
+        Ok(Response::new(v1::DeleteProtocolReply {}))
     }
 
     async fn list_protocols(
@@ -232,6 +248,14 @@ impl ClusterService {
                 let inner = v1::CancelSessionRequest { request_id: id.clone(), ..inner };
                 (Kind::Cancel, cancel_session(&inner))
             }
+            Some(Asked::DeleteSession(inner)) => {
+                let inner = v1::DeleteSessionRequest { request_id: id.clone(), ..inner };
+                (Kind::DeleteSession, delete_session(&inner))
+            }
+            Some(Asked::DeleteProtocol(inner)) => {
+                let inner = v1::DeleteProtocolRequest { request_id: id.clone(), ..inner };
+                (Kind::DeleteProtocol, delete_protocol(&inner))
+            }
             None => (Kind::Cancel, Err(RequestError::invalid("the request has no command that this release knows"))),
         };
         CommandRequest { id, kind, prepared }
@@ -250,6 +274,8 @@ enum Kind {
     Register,
     Start,
     Cancel,
+    DeleteSession,
+    DeleteProtocol,
 }
 
 fn key(input: &[u8]) -> Key {
@@ -264,11 +290,25 @@ fn cancel_session(request: &v1::CancelSessionRequest) -> Prepared {
     Ok((request::request_id(&request.request_id)?, request::cancel_session(request)))
 }
 
+fn delete_session(request: &v1::DeleteSessionRequest) -> Prepared {
+    Ok((request::request_id(&request.request_id)?, request::delete_session(request)))
+}
+
+fn delete_protocol(request: &v1::DeleteProtocolRequest) -> Prepared {
+    Ok((request::request_id(&request.request_id)?, request::delete_protocol(request)))
+}
+
+fn started(reply: &Reply) -> v1::StartSessionReply {
+    v1::StartSessionReply { already_running: *reply == Reply::AlreadyRunning }
+}
+
 fn registered(reply: Reply) -> Result<v1::RegisterProtocolReply, RequestError> {
     match reply {
         Reply::Protocol(id) => Ok(v1::RegisterProtocolReply { protocol_id: id.0 }),
         // Only a request id that was used for something else is answered like this.
-        Reply::Done => Err(RequestError::invalid("the request id was used for another request")),
+        Reply::Done | Reply::AlreadyRunning => {
+            Err(RequestError::invalid("the request id was used for another request"))
+        }
         Reply::Rejected(rejection) => Err(rejection.into()),
     }
 }
@@ -277,8 +317,10 @@ fn reply(request_id: Vec<u8>, kind: Kind, answer: Result<Reply, RequestError>) -
     let outcome = answer.and_then(|reply| match (kind, reply) {
         (_, Reply::Rejected(rejection)) => Err(rejection.into()),
         (Kind::Register, reply) => registered(reply).map(Outcome::RegisterProtocol),
-        (Kind::Start, _) => Ok(Outcome::StartSession(v1::StartSessionReply {})),
+        (Kind::Start, reply) => Ok(Outcome::StartSession(started(&reply))),
         (Kind::Cancel, _) => Ok(Outcome::CancelSession(v1::CancelSessionReply {})),
+        (Kind::DeleteSession, _) => Ok(Outcome::DeleteSession(v1::DeleteSessionReply {})),
+        (Kind::DeleteProtocol, _) => Ok(Outcome::DeleteProtocol(v1::DeleteProtocolReply {})),
     });
     match outcome {
         Ok(outcome) => v1::CommandReply { request_id, outcome: Some(outcome) },

@@ -11,7 +11,7 @@ use rekindle_proto::convert::view;
 use rekindle_proto::status::RequestError;
 use rekindle_proto::v1;
 use rekindle_statemachine::command::Rejection;
-use rekindle_statemachine::ids::SessionId;
+use rekindle_statemachine::ids::{Generation, SessionId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -25,6 +25,8 @@ struct Watch {
     replica: Arc<Replica>,
     applied: watch::Receiver<u64>,
     session: SessionId,
+    /// Of the session that is watched, once it was seen: another one of its name is none of this watch's business.
+    generation: Option<Generation>,
     next: u64,
     ready: VecDeque<v1::SessionEvent>,
     over: bool,
@@ -37,7 +39,7 @@ pub(super) fn events(
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<v1::SessionEvent, Status>> + Send {
     let applied = replica.applied();
-    let watch = Watch { replica, applied, session, next: from, ready: VecDeque::new(), over: false };
+    let watch = Watch { replica, applied, session, generation: None, next: from, ready: VecDeque::new(), over: false };
     stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((event, watch))
@@ -72,6 +74,9 @@ impl Watch {
         // Sessions that ended long ago are forgotten.
         let unknown = || Rejection::UnknownSession(self.session.clone());
         let session = state.session(&self.session).ok_or_else(unknown)?;
+        if *self.generation.get_or_insert(session.generation) != session.generation {
+            return Err(unknown().into());
+        }
         let image = state.protocol(&session.protocol).ok_or_else(unknown)?;
         // Numbers have no gaps, so where to begin is a subtraction.
         let first = session.events.front().map_or(1, |event| event.sequence);

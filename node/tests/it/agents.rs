@@ -12,7 +12,7 @@ use rekindle_proto::v1::session_event::Kind as Event;
 use rekindle_proto::{payload, v1};
 use rekindle_statemachine::command::{Command, Reply};
 use rekindle_statemachine::effect::{Goal, Order};
-use rekindle_statemachine::ids::SessionId;
+use rekindle_statemachine::ids::{Generation, Incarnation, SessionId};
 use rekindle_statemachine::protocol::history::History;
 use rekindle_statemachine::protocol::image::RoleId;
 use tokio::sync::mpsc;
@@ -122,9 +122,11 @@ async fn acknowledge(agent: &mut Agent, order: &Order) {
     for (role, ordered) in (0u16..).zip(&restore.roles) {
         let command = Command::AcknowledgeRestore {
             session: order.session.clone(),
+            generation: order.generation,
             role: RoleId(role),
             incarnation: ordered.incarnation,
             recovery: restore.recovery,
+            revision: Some(order.revision),
         };
         agent.report(u8::try_from(role).expect("small"), &command).await;
     }
@@ -272,6 +274,41 @@ async fn agents_may_only_report() {
     assert_eq!(error.message(), "an agent may only report about its roles");
 }
 
+/// It holds its lease and takes its orders, and yet nothing comes of them: the role goes to whoever can.
+#[tokio::test]
+async fn an_agent_that_never_acknowledges_loses_its_lease() {
+    let impatient = |config| NodeConfig { restore_timeout: Duration::from_millis(300), ..config };
+    let cluster = Cluster::start(1, impatient);
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
+    start_session(&cluster).await;
+    agent.order().await;
+    for number in 1.. {
+        agent.say(Say::Renew(v1::Renew { number })).await;
+        match agent.hear().await.expect("no error") {
+            Some(Heard::Granted(_)) => tokio::task::yield_now().await,
+            Some(Heard::Dismissed(_)) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_without_a_generation_is_refused() {
+    let cluster = Cluster::start(1, |config| config);
+    let (mut agent, _) = Agent::attach(&cluster, 1).await;
+    start_session(&cluster).await;
+    let launch = agent.order().await;
+    let finish = Command::FinishRole {
+        session: launch.session,
+        generation: Generation::UNNAMED,
+        role: RoleId(0),
+        incarnation: Incarnation(1),
+        history: History::default(),
+    };
+    agent.report(1, &finish).await;
+    assert_eq!(agent.hear().await.expect_err("refused").message(), "a report names no generation");
+}
+
 #[tokio::test]
 async fn an_answer_that_was_lost_is_given_again() {
     let cluster = Cluster::start(3, |config| config);
@@ -281,6 +318,7 @@ async fn an_answer_that_was_lost_is_given_again() {
     let Goal::Restore(restore) = &launch.goal else { panic!("{launch:?}") };
     let finish = Command::FinishRole {
         session: launch.session.clone(),
+        generation: launch.generation,
         role: RoleId(0),
         incarnation: restore.roles[0].incarnation,
         history: History::default(),

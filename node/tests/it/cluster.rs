@@ -95,6 +95,41 @@ async fn a_repeated_request_is_answered_once() {
     assert!(matches!(&error, ClientError::Refused { reason, .. } if reason == "SESSION_EXISTS"), "{error}");
 }
 
+/// A name belongs to its session for as long as that is remembered.
+#[tokio::test]
+async fn a_name_is_free_again_when_its_session_is_deleted() {
+    let cluster = Cluster::start(1, |config| config);
+    let client = cluster.client();
+    let protocol = client.register_protocol(ping("Named")).await.expect("registered");
+    let start = || client.start_session(session("nightly", &protocol));
+    let reason = |error: ClientError| match error {
+        ClientError::Refused { reason, message, .. } => (reason, message),
+        other => panic!("{other}"),
+    };
+    assert!(!start().await.expect("started").already_running);
+    assert!(start().await.expect("there is nothing to start").already_running);
+    let delete = || client.delete_session(v1::DeleteSessionRequest { session: "nightly".into(), ..Default::default() });
+    assert_eq!(reason(delete().await.expect_err("it lives")).0, "SESSION_LIVES");
+    let cancel = v1::CancelSessionRequest { session: "nightly".into(), ..Default::default() };
+    client.cancel_session(cancel).await.expect("cancelled");
+    let (code, message) = reason(start().await.expect_err("the name is taken"));
+    assert_eq!(code, "NAME_TAKEN");
+    assert!(message.starts_with("session `nightly` was cancelled"), "{message}");
+
+    let forget = || v1::DeleteProtocolRequest { protocol_id: protocol.clone(), ..Default::default() };
+    let (code, message) = reason(client.delete_protocol(forget()).await.expect_err("it is used"));
+    assert_eq!(code, "PROTOCOL_IN_USE");
+    assert!(message.contains("`nightly`"), "{message}");
+    delete().await.expect("deleted");
+    assert_eq!(reason(delete().await.expect_err("it is gone")).0, "UNKNOWN_SESSION");
+    assert!(!start().await.expect("started anew").already_running);
+    let cancel = v1::CancelSessionRequest { session: "nightly".into(), ..Default::default() };
+    client.cancel_session(cancel).await.expect("cancelled");
+    delete().await.expect("deleted");
+    client.delete_protocol(forget()).await.expect("deleted");
+    assert_eq!(names(&client).await, BTreeSet::new());
+}
+
 #[tokio::test]
 async fn refusals_are_final_and_say_why() {
     let cluster = Cluster::start(3, |config| config);

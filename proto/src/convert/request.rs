@@ -60,12 +60,23 @@ pub fn start_session(request: &v1::StartSessionRequest, spec: SessionSpec, table
         protocol: ProtocolId(request.protocol_id.clone()),
         spec,
         table,
+        generation: None,
     }
 }
 
 /// Cancels a session.
 pub fn cancel_session(request: &v1::CancelSessionRequest) -> Command {
     Command::CancelSession { session: SessionId(request.session.clone()) }
+}
+
+/// Forgets a session that has ended.
+pub fn delete_session(request: &v1::DeleteSessionRequest) -> Command {
+    Command::DeleteSession { session: SessionId(request.session.clone()) }
+}
+
+/// Forgets a protocol.
+pub fn delete_protocol(request: &v1::DeleteProtocolRequest) -> Command {
+    Command::DeleteProtocol { protocol: ProtocolId(request.protocol_id.clone()) }
 }
 
 fn session_spec(spec: &v1::SessionSpec, image: &Image) -> Result<SessionSpec, RequestError> {

@@ -1,12 +1,13 @@
 //! State as clients see it: role names instead of numbers, times relative to the session, causes as sentences.
 
 use rekindle_statemachine::agents::Agent;
+use rekindle_statemachine::command::Outcome;
 use rekindle_statemachine::events::{SessionEvent, SessionEventKind};
 use rekindle_statemachine::ids::{EntryTime, NodeId, ProtocolId, RecoveryNumber};
 use rekindle_statemachine::protocol::image::{Image, RoleId};
 use rekindle_statemachine::protocol::recovery::explain;
-use rekindle_statemachine::recovery::{FailedRole, Recovery, Scope, Stage};
-use rekindle_statemachine::session::{Outcome, Phase, Role, Session};
+use rekindle_statemachine::recovery::{FailedRole, Record, Scope, Stage};
+use rekindle_statemachine::session::{Phase, Role, Session};
 
 use super::{cause, mode_to_wire, retention_to_wire};
 use crate::v1;
@@ -41,7 +42,7 @@ pub fn summary(session: &Session) -> v1::SessionSummary {
         protocol_id: session.protocol.0.clone(),
         phase: phase.to_owned(),
         started_at_ms: session.started.0,
-        recoveries: session.recoveries.back().map_or(0, |last| last.number.0),
+        recoveries: session.recoveries().next_back().map_or(0, |last| last.opening.number.0),
         reason,
     }
 }
@@ -50,7 +51,7 @@ pub fn summary(session: &Session) -> v1::SessionSummary {
 pub fn session(session: &Session, image: &Image) -> v1::Session {
     let ended_at_ms = match &session.phase {
         Phase::Ended { time, .. } => time.0,
-        Phase::Gathering | Phase::Restoring | Phase::Running => 0,
+        Phase::Gathering(_) | Phase::Restoring(_) | Phase::Running => 0,
     };
     let launch = RecoveryNumber(0);
     v1::Session {
@@ -59,9 +60,8 @@ pub fn session(session: &Session, image: &Image) -> v1::Session {
         ended_at_ms,
         roles: session.numbered_roles().map(|(id, role)| role_view(session, image, id, role)).collect(),
         recoveries: session
-            .recoveries
-            .iter()
-            .filter(|recovery| recovery.number != launch)
+            .recoveries()
+            .filter(|recovery| recovery.opening.number != launch)
             .map(|known| recovery(session, image, known))
             .collect(),
         retention: retention_to_wire(session.spec.retention).into(),
@@ -107,28 +107,29 @@ fn remembered(session: &Session, image: &Image, number: RecoveryNumber) -> v1::R
 }
 
 /// A recovery as far as it got.
-pub fn recovery(session: &Session, image: &Image, recovery: &Recovery) -> v1::Recovery {
+pub fn recovery(session: &Session, image: &Image, recovery: Record<'_>) -> v1::Recovery {
     let since = |time: EntryTime| since_start(session, time);
+    let Record { opening, stage, decision, resumed } = recovery;
     v1::Recovery {
-        number: recovery.number.0,
-        epoch: recovery.epoch.0,
-        scope: scope_name(recovery.scope).to_owned(),
-        phase: stage_name(recovery.stage).to_owned(),
-        failed: recovery.failed.iter().map(|failed| failed_role(image, failed)).collect(),
-        frozen: recovery.frozen.iter().map(|role| image.role_name(*role).to_owned()).collect(),
+        number: opening.number.0,
+        epoch: opening.epoch.0,
+        scope: scope_name(opening.scope).to_owned(),
+        phase: stage_name(stage).to_owned(),
+        failed: opening.failed.iter().map(|failed| failed_role(image, failed)).collect(),
+        frozen: opening.frozen.iter().map(|role| image.role_name(*role).to_owned()).collect(),
         line: role_lines(image, recovery),
-        detected_ms: Some(since(recovery.detected)),
-        opened_ms: Some(since(recovery.opened)),
-        decided_ms: recovery.decided.map(since),
-        resumed_ms: recovery.resumed.map(since),
-        opened_by: recovery.opened_by.0,
-        decided_by: recovery.decided_by.map_or(0, |NodeId(id)| id),
-        resumed_by: recovery.resumed_by.map_or(0, |NodeId(id)| id),
+        detected_ms: Some(since(opening.detected)),
+        opened_ms: Some(since(opening.opened)),
+        decided_ms: decision.map(|decision| since(decision.time)),
+        resumed_ms: resumed.map(|(time, _)| since(time)),
+        opened_by: opening.opened_by.0,
+        decided_by: decision.map_or(0, |decision| decision.by.0),
+        resumed_by: resumed.map_or(0, |(_, NodeId(id))| id),
     }
 }
 
-fn role_lines(image: &Image, recovery: &Recovery) -> Vec<v1::RoleLine> {
-    let lines = recovery.line.iter().flat_map(|line| &line.roles);
+fn role_lines(image: &Image, recovery: Record<'_>) -> Vec<v1::RoleLine> {
+    let lines = recovery.decision.into_iter().flat_map(|decision| &decision.line.roles);
     image
         .role_ids()
         .zip(lines)
@@ -171,8 +172,8 @@ fn role_view(session: &Session, image: &Image, id: RoleId, role: &Role) -> v1::R
 fn phase(session: &Session) -> (&'static str, String) {
     match &session.phase {
         Phase::Running => ("running", String::new()),
-        Phase::Gathering | Phase::Restoring => {
-            let launching = session.recoveries.back().is_none_or(|last| last.number == RecoveryNumber(0));
+        Phase::Gathering(_) | Phase::Restoring(_) => {
+            let launching = session.open_recovery().is_none_or(|open| open.opening.number == RecoveryNumber(0));
             (if launching { "starting" } else { "recovering" }, String::new())
         }
         Phase::Ended { outcome, reason, .. } => (outcome_name(*outcome), reason.clone().unwrap_or_default()),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rekindle_protocol::recovery::line::RecoveryLine;
 use rekindle_statemachine::codec::{decode_entry, encode_entry};
 use rekindle_statemachine::command::{Command, Entry, Reply};
-use rekindle_statemachine::effect::{Effect, Goal, Order};
-use rekindle_statemachine::ids::{AgentId, EntryTime, NodeId, RequestId, SessionId};
+use rekindle_statemachine::effect::{Effect, Goal, Order, Place};
+use rekindle_statemachine::ids::{AgentId, EntryTime, Generation, NodeId, RequestId, SessionId};
 use rekindle_statemachine::recovery::FailedRole;
 use rekindle_statemachine::session::{Phase, Session};
 use rekindle_statemachine::{Applied, StateMachine};
@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     /// The last order sent to each agent, by session.
     sent: BTreeMap<(AgentId, SessionId), Order>,
     /// Every decision made.
-    decided: BTreeMap<(SessionId, u32), (RecoveryLine, Vec<FailedRole>)>,
+    decided: BTreeMap<(SessionId, Generation, u32), (RecoveryLine, Vec<FailedRole>)>,
 }
 
 impl Fixture {
@@ -33,7 +33,7 @@ impl Fixture {
         let entry = Entry { time: EntryTime(self.time), proposer: NodeId(self.node), request, command };
         assert_eq!(decode_entry(&encode_entry(&entry)).as_ref(), Ok(&entry));
         let before = self.machine.snapshot();
-        let applied = self.machine.apply(&entry);
+        let applied = self.machine.apply(self.next_index(), &entry);
         self.log.push(entry);
         if matches!(applied.reply, Reply::Rejected(_)) {
             assert!(applied.effects.is_empty(), "a refused command has no effects");
@@ -43,6 +43,11 @@ impl Fixture {
         self.check_outstanding(&applied.effects);
         self.check_decisions();
         applied
+    }
+
+    /// The first entries of a log are no client's.
+    fn next_index(&self) -> u64 {
+        self.log.len() as u64 + 2
     }
 
     pub(crate) fn session(&self, id: &str) -> &Session {
@@ -73,8 +78,11 @@ impl Fixture {
                 Effect::Send { agent, order } => {
                     let key = (agent.clone(), order.session.clone());
                     if let Some(earlier) = self.sent.insert(key, order.clone()) {
-                        assert!(earlier.revision < order.revision, "revisions grow");
-                        assert!(earlier.epoch <= order.epoch, "epochs do not shrink");
+                        let (before, after) = (&earlier, &order);
+                        assert!(before.generation <= after.generation, "generations grow");
+                        let same = before.generation == after.generation;
+                        assert!(!same || before.revision < after.revision, "revisions grow");
+                        assert!(!same || before.epoch <= after.epoch, "epochs do not shrink");
                     }
                 }
                 Effect::Dismiss { agent, .. } => self.sent.retain(|(known, _), _| known != agent),
@@ -83,18 +91,21 @@ impl Fixture {
         let remembered = |session: &SessionId| self.machine.session(session).is_some();
         self.sent.retain(|(_, session), _| remembered(session));
         for agent in self.machine.agents() {
-            let sent: Vec<&Order> =
-                self.sent.iter().filter(|((known, _), _)| *known == agent.id).map(|(_, order)| order).collect();
-            assert_eq!(self.machine.outstanding(&agent.id).iter().collect::<Vec<_>>(), sent);
+            // Where the roles are is said as it is now, which may be better than it was when the order was sent.
+            let without = |order: &Order| Order { places: Vec::new(), ..order.clone() };
+            let sent = self.sent.iter().filter(|((known, _), _)| *known == agent.id).map(|(_, order)| without(order));
+            let outstanding = self.machine.outstanding(&agent.id);
+            assert_eq!(outstanding.iter().map(without).collect::<Vec<_>>(), sent.collect::<Vec<_>>());
+            outstanding.iter().for_each(|order| self.check_places(order));
         }
         for session in self.machine.sessions().filter(|session| !session.has_ended()) {
             for agent in session.roles.iter().filter_map(|role| role.agent.as_ref()) {
                 let order =
                     self.sent.get(&(agent.clone(), session.id.clone())).expect("an order for whoever has a role");
                 let fits = match order.goal {
-                    Goal::Freeze { .. } => session.phase == Phase::Gathering,
-                    Goal::Restore(_) => session.phase == Phase::Restoring,
-                    Goal::Run => session.phase == Phase::Running || session.phase == Phase::Gathering,
+                    Goal::Freeze { .. } => matches!(session.phase, Phase::Gathering(_)),
+                    Goal::Restore(_) => matches!(session.phase, Phase::Restoring(_)),
+                    Goal::Run => matches!(session.phase, Phase::Running | Phase::Gathering(_)),
                     Goal::End => false,
                 };
                 assert!(fits, "{:?} under {:?}", session.phase, order.goal);
@@ -102,13 +113,24 @@ impl Fixture {
         }
     }
 
+    /// The last order alone is enough to act on: whatever it wants, it says where everybody is.
+    fn check_places(&self, order: &Order) {
+        let session = self.machine.session(&order.session).expect("the session of an order");
+        let place = |agent: &Option<AgentId>| {
+            let agent = self.machine.agent(agent.as_ref()?)?;
+            Some(Place { agent: agent.id.clone(), address: agent.address.clone() })
+        };
+        let places: Vec<Place> = session.roles.iter().map(|role| place(&role.agent).unwrap_or_default()).collect();
+        assert_eq!(order.places, if session.has_ended() { Vec::new() } else { places });
+    }
+
     /// A decision never changes.
     fn check_decisions(&mut self) {
         for session in self.machine.sessions() {
-            for recovery in &session.recoveries {
-                let Some(line) = &recovery.line else { continue };
-                let key = (session.id.clone(), recovery.number.0);
-                let decision = (line.clone(), recovery.failed.clone());
+            for recovery in session.recoveries() {
+                let Some(decision) = recovery.decision else { continue };
+                let key = (session.id.clone(), session.generation, recovery.opening.number.0);
+                let decision = (decision.line.clone(), recovery.opening.failed.clone());
                 assert_eq!(*self.decided.entry(key).or_insert_with(|| decision.clone()), decision);
             }
         }

@@ -11,7 +11,8 @@ use rekindle_statemachine::StateMachine;
 use rekindle_statemachine::codec::{decode_entry, encode_entry};
 use rekindle_statemachine::command::{Command, Entry, FailureCause};
 use rekindle_statemachine::ids::{
-    AgentId, AgentInstance, EntryTime, Incarnation, NodeId, RecoveryNumber, RequestId, SessionId,
+    AgentId, AgentInstance, EntryTime, Generation, Incarnation, NodeId, ProtocolId, RecoveryNumber, RequestId,
+    SessionId,
 };
 use rekindle_statemachine::protocols::protocol_id;
 use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
@@ -97,11 +98,12 @@ fn command() -> impl Strategy<Value = Command> {
     ];
     let start = (session(), spec(5)).prop_map(|(session, spec)| {
         let image = image("P", TALK);
-        Command::StartSession { session, protocol: protocol_id(&image), spec, table: table(&image) }
+        Command::StartSession { session, protocol: protocol_id(&image), spec, table: table(&image), generation: None }
     });
     let failure = (session(), role(), incarnation(), kind, cause, history(), any::<u64>()).prop_map(
         |(session, role, incarnation, kind, cause, history, age_ms)| Command::ReportFailure {
             session,
+            generation: Generation::UNNAMED,
             role,
             incarnation,
             kind,
@@ -113,6 +115,7 @@ fn command() -> impl Strategy<Value = Command> {
     let checkpoint = (session(), role(), incarnation(), 0..6u64, history(), 0..9usize).prop_map(
         |(session, role, incarnation, after, history, size)| Command::StoreCheckpoint {
             session,
+            generation: Generation::UNNAMED,
             role,
             incarnation,
             after,
@@ -130,12 +133,20 @@ fn command() -> impl Strategy<Value = Command> {
         6 => failure,
         6 => (session(), role(), incarnation(), recovery(), history()).prop_map(
             |(session, role, incarnation, recovery, history)|
-                Command::ReportPosition { session, role, incarnation, recovery, history }),
-        12 => (session(), role(), incarnation(), recovery()).prop_map(
-            |(session, role, incarnation, recovery)|
-                Command::AcknowledgeRestore { session, role, incarnation, recovery }),
+                Command::ReportPosition { session, generation: Generation::UNNAMED, role, incarnation, recovery, history }),
+        12 => (session(), role(), incarnation(), recovery(), prop::option::of(0..3u64)).prop_map(
+            |(session, role, incarnation, recovery, revision)|
+                Command::AcknowledgeRestore {
+                    session, generation: Generation::UNNAMED, role, incarnation, recovery, revision,
+                }),
         4 => (session(), role(), incarnation(), history()).prop_map(
-            |(session, role, incarnation, history)| Command::FinishRole { session, role, incarnation, history }),
+            |(session, role, incarnation, history)|
+                Command::FinishRole { session, generation: Generation::UNNAMED, role, incarnation, history }),
+        1 => session().prop_map(|session| Command::DeleteSession { session }),
+        1 => any::<bool>().prop_map(|known| {
+            let known = if known { protocol_id(&image("P", TALK)) } else { ProtocolId("no such".to_owned()) };
+            Command::DeleteProtocol { protocol: known }
+        }),
         6 => checkpoint,
     ]
 }
@@ -158,15 +169,15 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_or_read(mut bytes in prop::collection::vec(any::<u8>(), 0..200), version in 0..3u8) {
+    fn any_bytes_are_refused_or_read(mut bytes in prop::collection::vec(any::<u8>(), 0..200), version in 0..4u8) {
         if let Some(first) = bytes.first_mut() {
             *first = version;
         }
         if let Ok(entry) = decode_entry(&bytes) {
-            StateMachine::default().apply(&entry);
+            StateMachine::default().apply(2, &entry);
         }
         if let Ok(mut machine) = StateMachine::restore(&bytes) {
-            machine.apply(&probe());
+            machine.apply(2, &probe());
         }
     }
 
@@ -188,7 +199,7 @@ proptest! {
         bytes[place] ^= 1 << bit;
         if let Ok(mut machine) = StateMachine::restore(&bytes) {
             for command in after {
-                machine.apply(&Entry { time: EntryTime(1), proposer: NodeId(1), request: None, command });
+                machine.apply(2, &Entry { time: EntryTime(1), proposer: NodeId(1), request: None, command });
             }
             machine.agents().for_each(|agent| drop(machine.outstanding(&agent.id)));
             drop(machine.awaited());
@@ -207,8 +218,8 @@ fn other_versions_are_refused_by_number() {
     let mut bytes = encode_entry(&probe());
     bytes[0] = 9;
     let error = decode_entry(&bytes).expect_err("another version");
-    assert_eq!(error.to_string(), "format version 9, this program reads 1");
-    bytes[0] = 1;
+    assert_eq!(error.to_string(), "format version 9, this program reads 2 and earlier ones");
+    bytes[0] = 2;
     bytes.push(0);
     assert_eq!(decode_entry(&bytes).expect_err("too long").to_string(), "damaged: 1 bytes too many");
     assert_eq!(decode_entry(&[]).expect_err("nothing").to_string(), "damaged: no bytes");

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::command::Outcome;
 use rekindle_statemachine::ids::AgentId;
-use rekindle_statemachine::session::{Outcome, Phase};
+use rekindle_statemachine::session::Phase;
 
 use crate::images::{TALK, image};
 use crate::world::{Setting, Step, World};
@@ -186,12 +187,15 @@ proptest! {
         let log = &world.fixture.log;
         let (head, tail) = log.split_at(place.index(log.len()));
         let mut whole = rekindle_statemachine::StateMachine::default();
+        let mut index = 1;
         for entry in head {
-            whole.apply(entry);
+            index += 1;
+            whole.apply(index, entry);
         }
         let mut resumed = rekindle_statemachine::StateMachine::restore(&whole.snapshot()).expect("a snapshot restores");
         for entry in tail {
-            prop_assert_eq!(whole.apply(entry), resumed.apply(entry));
+            index += 1;
+            prop_assert_eq!(whole.apply(index, entry), resumed.apply(index, entry));
         }
         prop_assert_eq!(whole.snapshot(), resumed.snapshot());
         prop_assert_eq!(whole.snapshot(), world.fixture.machine.snapshot());

@@ -5,7 +5,9 @@ use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
 use rekindle_protocol::recovery::table::{Policy, recovery_table};
 use rekindle_statemachine::command::{Command, Entry, FailureCause, Rejection, Reply};
-use rekindle_statemachine::ids::{AgentId, AgentInstance, EntryTime, Incarnation, NodeId, RequestId, SessionId};
+use rekindle_statemachine::ids::{
+    AgentId, AgentInstance, EntryTime, Generation, Incarnation, NodeId, RequestId, SessionId,
+};
 use rekindle_statemachine::protocols::protocol_id;
 use rekindle_statemachine::session::Phase;
 use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
@@ -16,18 +18,20 @@ use crate::images::{history, image};
 struct Bare {
     machine: StateMachine,
     time: u64,
+    index: u64,
 }
 
 impl Bare {
     fn new() -> Self {
-        let mut bare = Bare { machine: StateMachine::default(), time: 0 };
+        let mut bare = Bare { machine: StateMachine::default(), time: 0, index: 1 };
         bare.done(register(0));
         bare
     }
 
     fn apply(&mut self, command: Command, request: Option<RequestId>) -> Reply {
         let entry = Entry { time: EntryTime(self.time), proposer: NodeId(1), request, command };
-        self.machine.apply(&entry).reply
+        self.index += 1;
+        self.machine.apply(self.index, &entry).reply
     }
 
     fn done(&mut self, command: Command) {
@@ -66,7 +70,7 @@ fn start(number: usize) -> Command {
     let spec = SessionSpec { retention: Retention::Retained, roles: vec![role.clone(), role], budget, folder };
     let policy = Policy { retention: Retention::Retained, modes: vec![Mode::Stateless; 2] };
     let table = recovery_table(&image, &policy);
-    Command::StartSession { session: session(number), protocol: protocol_id(&image), spec, table }
+    Command::StartSession { session: session(number), protocol: protocol_id(&image), spec, table, generation: None }
 }
 
 fn session(number: usize) -> SessionId {
@@ -76,6 +80,7 @@ fn session(number: usize) -> SessionId {
 fn failure(incarnation: u64, history: History) -> Command {
     Command::ReportFailure {
         session: session(0),
+        generation: Generation::UNNAMED,
         role: RoleId(0),
         incarnation: Incarnation(incarnation),
         kind: FailureKind::Worker,
@@ -87,10 +92,12 @@ fn failure(incarnation: u64, history: History) -> Command {
 
 fn acknowledge_all(bare: &mut Bare) {
     let known = bare.machine.session(&session(0)).expect("the session").clone();
-    let recovery = known.open_recovery().expect("an open recovery").number;
+    let recovery = known.open_recovery().expect("an open recovery").opening.number;
+    let (generation, revision) = (known.generation, Some(known.revision));
     for (role, state) in known.numbered_roles() {
         let incarnation = state.incarnation;
-        bare.done(Command::AcknowledgeRestore { session: session(0), role, incarnation, recovery });
+        let session = session(0);
+        bare.done(Command::AcknowledgeRestore { session, generation, role, incarnation, recovery, revision });
     }
 }
 
@@ -113,6 +120,12 @@ fn live_sessions_are_limited_and_ended_ones_forgotten() {
     assert!(bare.machine.session(&session(8)).is_none());
     assert!(bare.machine.session(&session(9)).is_some());
     assert_eq!(StateMachine::restore(&bare.machine.snapshot()).as_ref(), Ok(&bare.machine));
+    // A name that was forgotten is free again, and its session is another one than before.
+    let before = bare.machine.session(&session(9)).expect("an ended session").generation;
+    bare.done(Command::DeleteSession { session: session(9) });
+    bare.done(start(9));
+    assert!(bare.machine.session(&session(9)).expect("a new session").generation > before);
+    bare.done(start(7));
     // What is outstanding is what is remembered.
     let orders = bare.machine.outstanding(&AgentId("a0".to_owned()));
     assert_eq!(orders.len(), bare.machine.sessions().count());
@@ -199,7 +212,7 @@ fn floors_are_never_forgotten_and_records_are() {
         acknowledge_all(&mut bare);
         let session = bare.machine.session(&session(0)).expect("the session");
         assert_eq!(session.phase, Phase::Running);
-        assert_eq!(session.recoveries.len(), limits::RECOVERIES.min(crash + 1));
+        assert_eq!(session.recoveries().count(), limits::RECOVERIES.min(crash + 1));
         assert!(session.events.len() <= limits::EVENTS);
     }
     let last = bare.machine.session(&session(0)).expect("the session").events.back().expect("events").sequence;

@@ -1,6 +1,8 @@
 //! Tests of the replicated state machine.
 
+mod arrows;
 mod fixture;
+mod formats;
 mod garbage;
 mod images;
 mod interleavings;

@@ -8,7 +8,7 @@ use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
 use rekindle_protocol::recovery::table::{Policy, RecoveryTable, recovery_table};
 use rekindle_statemachine::command::{Command, FailureCause};
 use rekindle_statemachine::ids::{
-    AgentId, AgentInstance, Incarnation, ProtocolId, RecoveryNumber, RequestId, SessionId,
+    AgentId, AgentInstance, Generation, Incarnation, ProtocolId, RecoveryNumber, RequestId, SessionId,
 };
 use rekindle_statemachine::protocols::protocol_id;
 use rekindle_statemachine::session::Session;
@@ -130,6 +130,12 @@ impl Script {
                 let address = arguments.word("port").map_or(format!("{agent}:1"), |port| format!("{agent}:{port}"));
                 Command::RegisterAgent { agent, instance, address }
             }
+            "delete" => Command::DeleteSession { session: arguments.session() },
+            "delete-protocol" => {
+                let name = arguments.word("name").expect("name=");
+                let protocol = self.protocols.get(&name).map_or_else(|| ProtocolId(name), protocol_id);
+                Command::DeleteProtocol { protocol }
+            }
             "expire" => Command::ExpireAgent { agent: arguments.agent(), instance: arguments.instance() },
             _ => self.report(directive, arguments),
         };
@@ -140,9 +146,14 @@ impl Script {
         let session = arguments.session();
         let role = self.role(&session, &arguments.word("role").expect("role="));
         let incarnation = arguments.incarnation();
+        let known = self.fixture.machine.session(&session);
+        let current = known.map_or((Generation(0), 0), |known| (known.generation, known.revision));
+        let generation = arguments.number("generation").map_or(current.0, Generation);
+        let revision = Some(arguments.number("revision").unwrap_or(current.1));
         match directive {
             "report-failure" => Command::ReportFailure {
                 session,
+                generation,
                 role,
                 incarnation,
                 kind: match arguments.word("kind").as_deref() {
@@ -159,19 +170,26 @@ impl Script {
             },
             "report-position" => Command::ReportPosition {
                 session,
+                generation,
                 role,
                 incarnation,
                 recovery: arguments.recovery(),
                 history: history(arguments.position()),
             },
-            "acknowledge" => Command::AcknowledgeRestore { session, role, incarnation, recovery: arguments.recovery() },
-            "finish" => Command::FinishRole { session, role, incarnation, history: history(arguments.position()) },
+            "acknowledge" => {
+                let recovery = arguments.recovery();
+                Command::AcknowledgeRestore { session, generation, role, incarnation, recovery, revision }
+            }
+            "finish" => {
+                Command::FinishRole { session, generation, role, incarnation, history: history(arguments.position()) }
+            }
             "checkpoint" => {
                 let after = arguments.number("after").expect("after=");
                 let steps = arguments.position() - usize::try_from(after).expect("a small position");
                 let bytes = arguments.number("bytes").unwrap_or(1);
                 Command::StoreCheckpoint {
                     session,
+                    generation,
                     role,
                     incarnation,
                     after,
@@ -195,7 +213,7 @@ impl Script {
         if arguments.flag("wrong-table") {
             table = RecoveryTable { rows: Vec::new() };
         }
-        Command::StartSession { session, protocol, spec, table }
+        Command::StartSession { session, protocol, spec, table, generation: None }
     }
 
     fn spec(arguments: &mut Arguments<'_>, image: &Image) -> SessionSpec {
@@ -247,14 +265,15 @@ impl Script {
         let except = arguments.words("except");
         self.fixture.time += 10;
         let session = self.fixture.session(&id.0).clone();
-        let recovery = session.open_recovery().expect("an open recovery").number;
+        let recovery = session.open_recovery().expect("an open recovery").opening.number;
+        let (generation, revision) = (session.generation, Some(session.revision));
         let mut last = String::new();
         for (role, known) in session.numbered_roles() {
             if except.contains(&self.image(&id).expect("an image").role_name(role).to_owned()) {
                 continue;
             }
-            let command =
-                Command::AcknowledgeRestore { session: id.clone(), role, incarnation: known.incarnation, recovery };
+            let (session, incarnation) = (id.clone(), known.incarnation);
+            let command = Command::AcknowledgeRestore { session, generation, role, incarnation, recovery, revision };
             last = self.apply(command, None);
         }
         last
@@ -268,7 +287,7 @@ impl Script {
             return trace::events(session, image);
         }
         if arguments.flag("recoveries") {
-            return session.recoveries.iter().skip(1).map(|recovery| trace::recovery(recovery, image)).collect();
+            return session.recoveries().skip(1).map(|recovery| trace::recovery(recovery, image)).collect();
         }
         trace::session(session, image)
     }
@@ -276,8 +295,12 @@ impl Script {
     fn apply(&mut self, command: Command, request: Option<RequestId>) -> String {
         let before = self.phases();
         let session = match &command {
-            Command::RegisterProtocol { .. } | Command::RegisterAgent { .. } | Command::ExpireAgent { .. } => None,
-            Command::StartSession { session, .. }
+            Command::RegisterProtocol { .. }
+            | Command::DeleteProtocol { .. }
+            | Command::RegisterAgent { .. }
+            | Command::ExpireAgent { .. } => None,
+            Command::DeleteSession { session }
+            | Command::StartSession { session, .. }
             | Command::CancelSession { session }
             | Command::ReportFailure { session, .. }
             | Command::ReportPosition { session, .. }
@@ -294,6 +317,8 @@ impl Script {
                 text += &format!("{id}: {earlier} -> {phase}\n");
             }
         }
+        let gone = before.keys().filter(|id| self.fixture.machine.session(id).is_none());
+        text += &gone.map(|id| format!("{id}: forgotten\n")).collect::<String>();
         text
     }
 

@@ -3,16 +3,18 @@
 use std::fmt::Write;
 
 use rekindle_protocol::image::{Image, RoleId};
-use rekindle_statemachine::agents::Awaited;
+use rekindle_statemachine::agents::{Awaited, Owed};
 use rekindle_statemachine::command::Reply;
-use rekindle_statemachine::effect::{Effect, Goal, Order, Restore, RoleOrder};
+use rekindle_statemachine::effect::{Effect, Goal, Order, Place, Restore, RoleOrder};
 use rekindle_statemachine::events::SessionEventKind;
-use rekindle_statemachine::recovery::Recovery;
+use rekindle_statemachine::ids::{EntryTime, NodeId};
+use rekindle_statemachine::recovery::Record;
 use rekindle_statemachine::session::{Phase, Session};
 
 pub(crate) fn reply(reply: &Reply) -> String {
     match reply {
         Reply::Done => "reply: done\n".to_owned(),
+        Reply::AlreadyRunning => "reply: already running\n".to_owned(),
         Reply::Protocol(id) => format!("reply: protocol {}\n", id.0.split('@').next().unwrap_or_default()),
         Reply::Rejected(rejection) => format!("refused: {rejection}\n"),
     }
@@ -32,7 +34,8 @@ pub(crate) fn effects(effects: &[Effect], image: Option<&Image>) -> String {
                         let _ = writeln!(text, ", the same{checkpoints}");
                     } else {
                         let _ = writeln!(text, "{checkpoints}");
-                        (0..).zip(&restore.roles).for_each(|(id, role)| text += &role_order(RoleId(id), role, image));
+                        let roles = (0..).zip(sent.places.iter().zip(&restore.roles));
+                        roles.for_each(|(id, (place, role))| text += &role_order(RoleId(id), place, role, image));
                     }
                     last = Some(bare);
                 } else {
@@ -76,9 +79,10 @@ fn without_checkpoints(restore: &Restore) -> Restore {
     restore
 }
 
-fn role_order(id: RoleId, role: &RoleOrder, image: &Image) -> String {
+fn role_order(id: RoleId, place: &Place, role: &RoleOrder, image: &Image) -> String {
     let mut text = format!("  {} ", image.role_name(id));
-    let place = if role.address.is_empty() { "nowhere".to_owned() } else { format!("{} {}", role.agent, role.address) };
+    let nowhere = place.address.is_empty();
+    let place = if nowhere { "nowhere".to_owned() } else { format!("{} {}", place.agent, place.address) };
     let _ = write!(text, "on {place} incarnation={}", role.incarnation);
     match &role.restart {
         None => text += " as it is",
@@ -115,8 +119,8 @@ pub(crate) fn names(roles: &[RoleId], image: Option<&Image>) -> String {
 
 pub(crate) fn phase(phase: &Phase) -> String {
     match phase {
-        Phase::Gathering => "gathering".to_owned(),
-        Phase::Restoring => "restoring".to_owned(),
+        Phase::Gathering(_) => "gathering".to_owned(),
+        Phase::Restoring(_) => "restoring".to_owned(),
         Phase::Running => "running".to_owned(),
         Phase::Ended { outcome, reason, .. } => {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -163,32 +167,30 @@ pub(crate) fn events(session: &Session, image: &Image) -> String {
     text
 }
 
-pub(crate) fn recovery(recovery: &Recovery, image: &Image) -> String {
+pub(crate) fn recovery(recovery: Record<'_>, image: &Image) -> String {
+    let opening = recovery.opening;
     let mut text = format!(
         "recovery {} {:?} {:?} epoch={} frozen {}\n",
-        recovery.number,
+        opening.number,
         recovery.stage,
-        recovery.scope,
-        recovery.epoch,
-        names(&recovery.frozen, Some(image))
+        opening.scope,
+        opening.epoch,
+        names(&opening.frozen, Some(image))
     );
-    for failed in &recovery.failed {
+    for failed in &opening.failed {
         let (name, kind) = (image.role_name(failed.role), format!("{:?}", failed.kind).to_lowercase());
         let _ = writeln!(text, "  {name} ({kind}, incarnation {}) {}", failed.incarnation, failed.cause);
     }
-    let time =
-        |time: Option<rekindle_statemachine::ids::EntryTime>| time.map_or("-".to_owned(), |time| time.to_string());
-    let node = |node: Option<rekindle_statemachine::ids::NodeId>| node.map_or("-".to_owned(), |node| node.to_string());
+    let step = |step: Option<(EntryTime, NodeId)>| {
+        step.map_or("- by -".to_owned(), |(time, node)| format!("{time} by {node}"))
+    };
     let _ = writeln!(
         text,
-        "  detected {} opened {} by {} decided {} by {} resumed {} by {}",
-        recovery.detected,
-        recovery.opened,
-        recovery.opened_by,
-        time(recovery.decided),
-        node(recovery.decided_by),
-        time(recovery.resumed),
-        node(recovery.resumed_by)
+        "  detected {} opened {} decided {} resumed {}",
+        opening.detected,
+        step(Some((opening.opened, opening.opened_by))),
+        step(recovery.decision.map(|decision| (decision.time, decision.by))),
+        step(recovery.resumed),
     );
     for role in image.role_ids() {
         if let Some(because) = recovery.because(role, image) {
@@ -201,9 +203,13 @@ pub(crate) fn recovery(recovery: &Recovery, image: &Image) -> String {
 
 pub(crate) fn awaited(awaited: &[Awaited], image: Option<&Image>) -> String {
     let line = |awaited: &Awaited| {
-        let Awaited { agent, instance, session, recovery, roles, since } = awaited;
+        let Awaited { agent, instance, session, recovery, roles, what, since, generation: _, revision: _ } = awaited;
         let roles = names(roles, image);
-        format!("{agent} instance={instance} owes {session} recovery={recovery} {roles} since {since}\n")
+        let what = match what {
+            Owed::Positions => "",
+            Owed::Acknowledgements => "acknowledgements of ",
+        };
+        format!("{agent} instance={instance} owes {session} recovery={recovery} {what}{roles} since {since}\n")
     };
     awaited.iter().map(line).collect()
 }

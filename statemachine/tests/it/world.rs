@@ -11,10 +11,10 @@ use rekindle_protocol::image::{Direction, Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
 use rekindle_protocol::recovery::table::{Policy, recovery_table};
 use rekindle_statemachine::command::{Command, Rejection, Reply};
-use rekindle_statemachine::effect::{Effect, Order};
-use rekindle_statemachine::ids::{AgentId, AgentInstance, RecoveryNumber, SessionId};
+use rekindle_statemachine::effect::{Effect, Order, Place};
+use rekindle_statemachine::ids::{AgentId, AgentInstance, Generation, RecoveryNumber, SessionId};
 use rekindle_statemachine::protocols::protocol_id;
-use rekindle_statemachine::session::{Phase, Role};
+use rekindle_statemachine::session::{Phase, Role, Session};
 use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 
 use self::host::{Host, Message, Worker, count, undone};
@@ -90,12 +90,19 @@ pub(crate) enum Step {
     Crash(RoleId),
     /// A supervisor dies with its workers, and comes back at once or not.
     Kill(AgentId, bool),
+    /// A supervisor loses what it believes of where the roles are, and its stream; it attaches again and gets its orders.
+    Reattach(AgentId),
     /// A supervisor starts, if it is not there.
     Boot(AgentId),
 }
 
 pub(crate) fn session_id() -> SessionId {
     SessionId("s1".to_owned())
+}
+
+/// A report that came twice: the role is done since.
+fn is_over(rejection: &Rejection) -> bool {
+    matches!(rejection, Rejection::Invalid(reason) if reason.ends_with("is done"))
 }
 
 fn agent_id(number: usize) -> AgentId {
@@ -133,7 +140,8 @@ impl World {
         };
         let policy = Policy { retention: world.setting.retention, modes: world.setting.modes.clone() };
         let table = recovery_table(&image, &policy);
-        let reply = world.apply(Command::StartSession { session: session_id(), protocol, spec, table });
+        let reply =
+            world.apply(Command::StartSession { session: session_id(), protocol, spec, table, generation: None });
         assert_eq!(reply, Reply::Done);
         world
     }
@@ -163,7 +171,8 @@ impl World {
             17..=20 if !self.network.is_empty() => Step::Deliver(choice % self.network.len()),
             21 if !self.network.is_empty() => Step::Repeat(choice % self.network.len()),
             22 if !self.network.is_empty() => Step::Lose(choice % self.network.len()),
-            23..=25 => Step::Settle,
+            23..=24 => Step::Settle,
+            25 => Step::Reattach(agent_id(choice % self.setting.agents)),
             26 => Step::LeaderChange,
             27..=28 if faults => Step::Crash(role),
             29 if faults => Step::Kill(agent_id(choice % self.setting.agents), choice.is_multiple_of(2)),
@@ -202,6 +211,7 @@ impl World {
             Step::Save(role) => self.save(*role),
             Step::Crash(role) => self.crash(*role),
             Step::Kill(agent, back) => self.kill(agent, *back),
+            Step::Reattach(agent) => self.reattach(agent),
             Step::Boot(agent) => {
                 if !self.hosts.contains_key(agent) {
                     self.boot(agent);
@@ -272,10 +282,19 @@ impl World {
     fn boot(&mut self, agent: &AgentId) {
         self.instances += 1;
         let instance = AgentInstance(self.instances);
-        let host =
-            Host { instance, revision: 0, workers: BTreeMap::new(), asked: None, restored: None, floors: Vec::new() };
+        let address = format!("{agent}:{}", self.instances);
+        let host = Host {
+            instance,
+            address: address.clone(),
+            generation: Generation::UNNAMED,
+            revision: 0,
+            places: Vec::new(),
+            workers: BTreeMap::new(),
+            asked: None,
+            restored: None,
+            floors: Vec::new(),
+        };
         self.hosts.insert(agent.clone(), host);
-        let address = format!("{agent}:1");
         assert_eq!(self.apply(Command::RegisterAgent { agent: agent.clone(), instance, address }), Reply::Done);
     }
 
@@ -299,6 +318,15 @@ impl World {
         }
     }
 
+    fn reattach(&mut self, agent: &AgentId) {
+        let Some(host) = self.hosts.get_mut(agent) else { return };
+        host.places.clear();
+        let instance = host.instance;
+        self.network.retain(|parcel| !matches!(parcel, Parcel::Order(to, ..) if to == agent));
+        let orders = self.fixture.machine.outstanding(agent).into_iter();
+        self.network.extend(orders.map(|order| Parcel::Order(agent.clone(), instance, order)));
+    }
+
     /// Every supervisor reports again what it has to report.
     fn resend(&mut self) {
         let reports: Vec<Command> = self.hosts.values().flat_map(Host::reports).collect();
@@ -309,15 +337,15 @@ impl World {
         match parcel {
             Parcel::Report(command) => {
                 let reply = self.apply(command.clone());
-                if let Reply::Rejected(Rejection::Invalid(reason)) = &reply {
-                    // Only about a process that is being replaced.
-                    let replaced = reason.contains("has failed") || reason.contains("is being restarted");
-                    assert!(replaced, "{reason}: {command:?}");
+                if let Reply::Rejected(rejection) = &reply {
+                    assert!(rejection.is_stale() || is_over(rejection), "{rejection}: {command:?}");
                 }
                 self.check_resume();
             }
             Parcel::Data(from, to, message) => {
-                self.arrive(from, to, message);
+                if let Some(agent) = self.fixture.session("s1").roles[to.index()].agent.clone() {
+                    self.arrive(&agent, from, to, message);
+                }
             }
             Parcel::Order(agent, instance, order) => {
                 let setting = self.setting.clone();
@@ -400,18 +428,24 @@ impl World {
         if self.cut_off.contains(&from) {
             return false;
         }
-        let arrived = self.arrive(from, to, message);
+        let arrived = self.reached_from(from, to).is_some_and(|agent| self.arrive(&agent, from, to, message));
         if arrived {
             self.find_mut(from).expect("the sender").outbox.remove(place);
         }
         arrived
     }
 
-    /// A message arrives at its receiver's supervisor, which takes it once, unless it is undone. Whether there is one.
-    fn arrive(&mut self, from: RoleId, to: RoleId, message: Message) -> bool {
+    /// Who is at the address at which the sender's supervisor believes the receiver to be.
+    fn reached_from(&self, from: RoleId, to: RoleId) -> Option<AgentId> {
+        let sender = self.fixture.session("s1").roles[from.index()].agent.as_ref()?;
+        let place: &Place = self.hosts.get(sender)?.places.get(to.index())?;
+        self.hosts.iter().find(|(_, host)| host.address == place.address).map(|(agent, _)| agent.clone())
+    }
+
+    /// A message arrives at a supervisor, which takes it once, unless it is undone. Whether the receiver is there.
+    fn arrive(&mut self, agent: &AgentId, from: RoleId, to: RoleId, message: Message) -> bool {
         let image = self.setting.image.clone();
-        let Some(agent) = self.fixture.session("s1").roles[to.index()].agent.clone() else { return false };
-        let Some(host) = self.hosts.get_mut(&agent) else { return false };
+        let Some(host) = self.hosts.get_mut(agent) else { return false };
         let Some(worker) = host.workers.get_mut(&to) else { return false };
         let received = count(&worker.history, &image, to, Direction::Receive, from);
         if message.index > received && !undone(&host.floors, from, to, &message) {
@@ -430,8 +464,10 @@ impl World {
         }
         let after = worker.known.min(worker.history.position());
         let from = usize::try_from(after).expect("a short history");
+        let generation = self.fixture.session("s1").generation;
         let command = Command::StoreCheckpoint {
             session: session_id(),
+            generation,
             role,
             incarnation: worker.incarnation,
             after,
@@ -446,14 +482,31 @@ impl World {
         }
     }
 
+    /// Whoever acknowledged knows where everybody is, unless it has lost that since.
+    fn check_places(&self, session: &Session) {
+        for agent in session.roles.iter().filter_map(|role| role.agent.as_ref()) {
+            let host = &self.hosts[agent];
+            for (role, place) in session.roles.iter().zip(&host.places) {
+                let there = role.agent.as_ref().expect("everybody is somewhere when the session resumes");
+                assert_eq!(
+                    (&place.agent, &place.address),
+                    (there, &self.hosts[there].address),
+                    "what {agent} believes"
+                );
+            }
+        }
+    }
+
     /// When the session resumes, the configuration is one that a run without failures could have reached.
     fn check_resume(&mut self) {
         let session = self.fixture.session("s1");
-        let Some(recovery) = session.recoveries.back().filter(|recovery| recovery.resumed.is_some()) else { return };
-        if !self.resumed.insert(recovery.number) {
+        let last = session.recoveries().next_back().filter(|last| last.resumed.is_some());
+        let Some(last) = last else { return };
+        if !self.resumed.insert(last.opening.number) {
             return;
         }
         let image = &self.setting.image;
+        self.check_places(session);
         for (role, known) in session.numbered_roles() {
             let worker = self.worker(role);
             assert_eq!(worker.incarnation, known.incarnation);

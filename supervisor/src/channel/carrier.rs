@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use rekindle_proto::statemachine::ids::SessionId;
+use rekindle_proto::statemachine::ids::{Generation, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_client::ChannelsClient;
 use tokio::sync::mpsc;
@@ -35,6 +35,9 @@ const PING_ANSWER: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// A session by its name and which one of that name it is.
+pub(crate) type Named = (SessionId, Generation);
+
 /// All carriers of this agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Carriers {
@@ -53,7 +56,7 @@ struct Shared {
 struct Entry {
     queue: mpsc::Sender<(Route, v1::Envelope)>,
     route: Arc<AtomicU64>,
-    sessions: HashMap<SessionId, mpsc::Sender<Input>>,
+    sessions: HashMap<Named, mpsc::Sender<Input>>,
     stop: CancellationToken,
 }
 
@@ -61,7 +64,7 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Way {
     address: String,
-    session: SessionId,
+    session: Named,
     queue: mpsc::Sender<(Route, v1::Envelope)>,
     route: Arc<AtomicU64>,
     carriers: Carriers,
@@ -74,7 +77,7 @@ impl Carriers {
     }
 
     /// The way of a session to an agent. The session gets answers, and hears of each new connection.
-    pub(crate) fn attach(&self, address: &str, session: &SessionId, inputs: mpsc::Sender<Input>) -> Way {
+    pub(crate) fn attach(&self, address: &str, session: &Named, inputs: mpsc::Sender<Input>) -> Way {
         let mut carriers = self.carriers();
         let entry = carriers.entry(address.to_owned()).or_insert_with(|| self.open(address));
         entry.sessions.insert(session.clone(), inputs);
@@ -98,7 +101,7 @@ impl Carriers {
         Entry { queue, route, sessions: HashMap::new(), stop }
     }
 
-    fn detach(&self, address: &str, session: &SessionId) {
+    fn detach(&self, address: &str, session: &Named) {
         let mut carriers = self.carriers();
         let Some(entry) = carriers.get_mut(address) else { return };
         entry.sessions.remove(session);
@@ -112,8 +115,8 @@ impl Carriers {
         self.carriers().get(address).map(|entry| entry.sessions.values().cloned().collect()).unwrap_or_default()
     }
 
-    fn session_at(&self, address: &str, session: &str) -> Option<mpsc::Sender<Input>> {
-        self.carriers().get(address)?.sessions.get(&SessionId(session.to_owned())).cloned()
+    fn session_at(&self, address: &str, session: &Named) -> Option<mpsc::Sender<Input>> {
+        self.carriers().get(address)?.sessions.get(session).cloned()
     }
 
     fn carriers(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -215,11 +218,14 @@ impl Carrier {
 
     /// Hands answers to their sessions; `false` if the stream broke.
     async fn hand_on(&self, batch: Vec<Result<v1::Acknowledgement, Status>>) -> bool {
-        let mut of_session: BTreeMap<String, Vec<v1::Acknowledgement>> = BTreeMap::new();
+        let mut of_session: BTreeMap<Named, Vec<v1::Acknowledgement>> = BTreeMap::new();
         let mut alive = true;
         for answer in batch {
             match answer {
-                Ok(answer) => of_session.entry(answer.session.clone()).or_default().push(answer),
+                Ok(answer) => {
+                    let session = (SessionId(answer.session.clone()), Generation(answer.generation));
+                    of_session.entry(session).or_default().push(answer);
+                }
                 Err(_) => alive = false,
             }
         }

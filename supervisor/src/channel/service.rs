@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt};
+use rekindle_proto::statemachine::ids::{Generation, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_server::Channels;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::channel::carrier::Named;
 use crate::session::input::Input;
 use crate::sessions::Sessions;
 
@@ -30,9 +32,10 @@ impl ChannelService {
         let mut answers = Vec::new();
         let mut rest = batch.into_iter().peekable();
         while let Some(first) = rest.next() {
-            let session = first.session.clone();
+            let session = (SessionId(first.session.clone()), Generation(first.generation));
             let mut run = vec![first];
-            while let Some(next) = rest.next_if(|next| next.session == session) {
+            let same = |next: &v1::Envelope| next.session == session.0.0 && next.generation == session.1.0;
+            while let Some(next) = rest.next_if(same) {
                 run.push(next);
             }
             answers.extend(self.hand_over(&session, run).await);
@@ -40,7 +43,7 @@ impl ChannelService {
         answers
     }
 
-    async fn hand_over(&self, session: &str, envelopes: Vec<v1::Envelope>) -> Vec<v1::Acknowledgement> {
+    async fn hand_over(&self, session: &Named, envelopes: Vec<v1::Envelope>) -> Vec<v1::Acknowledgement> {
         let channels: BTreeSet<(u32, u32)> = envelopes.iter().map(|envelope| (envelope.from, envelope.to)).collect();
         if let Some(inputs) = self.sessions.find(session) {
             let (answer, answered) = oneshot::channel();
@@ -51,7 +54,8 @@ impl ChannelService {
             }
         }
         let unknown = |(from, to)| v1::Acknowledgement {
-            session: session.to_owned(),
+            session: session.0.0.clone(),
+            generation: session.1.0,
             from,
             to,
             unknown: true,

@@ -68,25 +68,29 @@ mod tests {
 
     use rekindle_proto::payload::decode_command;
     use rekindle_proto::statemachine::command::FailureCause;
-    use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+    use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
     use rekindle_protocol::history::History;
     use rekindle_protocol::image::RoleId;
     use rekindle_protocol::recovery::policy::FailureKind;
 
     use super::*;
+    use crate::session::Wanted;
 
     fn failure(session: &str, since: Instant) -> Report {
         let session = SessionId(session.to_owned());
+        let (generation, role, incarnation) = (Generation(7), RoleId(0), Incarnation(1));
         let command = Command::ReportFailure {
             session: session.clone(),
-            role: RoleId(0),
-            incarnation: Incarnation(1),
+            generation,
+            role,
+            incarnation,
             kind: FailureKind::Worker,
             cause: FailureCause::Signalled { signal: 9 },
             history: History::default(),
             age_ms: 0,
         };
-        Report { session, command, since: Some(since), asked_by: None }
+        let (since, answer) = (Some(since), Wanted::IfRefused);
+        Report { session, generation, role, incarnation, command, since, answer }
     }
 
     fn age(command: &v1::AgentCommand) -> u64 {

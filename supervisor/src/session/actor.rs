@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rekindle_proto::statemachine::ids::Generation;
 use rekindle_proto::v1;
 use rekindle_protocol::image::RoleId;
 use tokio::sync::mpsc;
@@ -106,6 +107,9 @@ impl Actor {
                 self.ways.retain(|address, _| session.involves(address));
             }
             Control::Answer { role, incarnation, reply } => self.session.answered(role, incarnation, &reply, now),
+            Control::Refused { role, incarnation, rejection } => {
+                self.session.refused(role, incarnation, &rejection, now);
+            }
         }
     }
 
@@ -150,7 +154,8 @@ impl Actor {
     }
 
     fn carry_out(&mut self) {
-        let mut wire = Ways { open: &mut self.ways, host: &self.host, around: &self.surroundings };
+        let generation = self.session.generation();
+        let mut wire = Ways { open: &mut self.ways, host: &self.host, around: &self.surroundings, generation };
         self.session.pump(&mut wire, Instant::now());
         for effect in self.session.take_effects() {
             self.perform(effect);
@@ -268,6 +273,7 @@ struct Ways<'a> {
     open: &'a mut HashMap<String, Way>,
     host: &'a Host,
     around: &'a Surroundings,
+    generation: Generation,
 }
 
 impl Wire for Ways<'_> {
@@ -276,7 +282,8 @@ impl Wire for Ways<'_> {
             return None;
         }
         if !self.open.contains_key(address) {
-            let way = self.host.carriers.attach(address, &self.around.session, self.around.inputs.clone());
+            let session = (self.around.session.clone(), self.generation);
+            let way = self.host.carriers.attach(address, &session, self.around.inputs.clone());
             self.open.insert(address.to_owned(), way);
         }
         self.open.get(address)?.route()

@@ -1,6 +1,6 @@
 //! What comes to a session's actor.
 
-use rekindle_proto::statemachine::command::Reply;
+use rekindle_proto::statemachine::command::{Rejection, Reply};
 use rekindle_proto::statemachine::effect::Order;
 use rekindle_proto::statemachine::ids::Incarnation;
 use rekindle_proto::v1;
@@ -17,6 +17,8 @@ pub(crate) enum Control {
     Order(Box<Order>),
     /// The answer to a report that asked for it.
     Answer { role: RoleId, incarnation: Incarnation, reply: Reply },
+    /// A report is refused for good.
+    Refused { role: RoleId, incarnation: Incarnation, rejection: Rejection },
 }
 
 /// From workers and from other agents.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rekindle_proto::statemachine::effect::{Goal, Order, RestartOrder, Restore, RoleOrder};
-use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::{Mode, Retention};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{Effect, Launch, Place, Session, Setup};
+use super::{Effect, Launch, Session, Setup};
 use crate::channel::fence::Fence;
 use crate::channel::inbox::Inbox;
 use crate::channel::message::Digests;
@@ -23,9 +23,10 @@ use crate::worker_api::{Start, SupervisorLine};
 
 impl Session {
     /// A session that this agent has not known: its first order here is a `Restore`.
-    pub(crate) fn new(setup: Setup, id: SessionId, restore: &Restore) -> Self {
+    pub(crate) fn new(setup: Setup, id: SessionId, generation: Generation, restore: &Restore) -> Self {
         Session {
             id,
+            generation,
             setup,
             revision: 0,
             recovery: restore.recovery,
@@ -42,11 +43,14 @@ impl Session {
 
     /// Makes true what the leader orders.
     pub(crate) fn obey(&mut self, order: Order, now: Instant) {
-        if order.revision < self.revision {
+        if order.generation != self.generation || order.revision < self.revision {
             tracing::debug!(session = %self.id, revision = order.revision, "an old order is ignored");
             return;
         }
         self.revision = order.revision;
+        let moved = self.places != order.places;
+        // Every order that lets anybody work says where everybody is.
+        self.places = order.places;
         match order.goal {
             Goal::Freeze { recovery, roles } => {
                 for role in roles {
@@ -66,16 +70,17 @@ impl Session {
                 self.effects.push(Effect::End);
             }
         }
+        if moved {
+            self.stir_everything();
+        }
         self.settle(now);
     }
 
     fn restore(&mut self, order: &Restore, now: Instant) {
         self.recovery = order.recovery;
-        self.places =
-            order.roles.iter().map(|role| Place { agent: role.agent.clone(), address: role.address.clone() }).collect();
         self.learn_floors(&order.roles);
         for (id, role) in (0u16..).map(RoleId).zip(&order.roles) {
-            if role.agent != self.setup.me {
+            if self.places.get(id.index()).is_none_or(|place| place.agent != self.setup.me) {
                 if self.roles.remove(&id).is_some() {
                     self.effects.push(Effect::Stop { role: id });
                 }

@@ -1,52 +1,71 @@
 //! What a session tells the cluster.
 
-use rekindle_proto::statemachine::command::{Command, FailureCause, Reply};
-use rekindle_proto::statemachine::ids::{Incarnation, RecoveryNumber};
+use rekindle_proto::statemachine::command::{Command, FailureCause, Rejection, Reply};
+use rekindle_proto::statemachine::ids::{Generation, Incarnation, RecoveryNumber, SessionId};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::FailureKind;
 use tokio::time::Instant;
 
-use super::{Effect, Report, Session};
+use super::{Effect, Report, Session, Wanted};
 use crate::role::{Role, Stage, Wait};
 use crate::worker_api::SupervisorLine;
 
 impl Session {
     /// The role does no event from now on, and tells where it stands.
     pub(super) fn freeze(&mut self, id: RoleId, recovery: RecoveryNumber) {
-        let session = self.id.clone();
+        let (session, generation) = self.name();
         let Some(role) = self.role(id) else { return };
         role.held = true;
         let (incarnation, history) = standing(role);
-        self.report(Command::ReportPosition { session, role: id, incarnation, recovery, history }, None);
+        let command = Command::ReportPosition { session, generation, role: id, incarnation, recovery, history };
+        self.report(id, incarnation, command, Wanted::IfRefused);
     }
 
-    /// The role is where the last `Restore` wants it.
+    /// The role is where the last order wants it.
     pub(super) fn acknowledge(&mut self, id: RoleId) {
-        let (session, recovery) = (self.id.clone(), self.recovery);
+        let (session, generation) = self.name();
+        let (recovery, revision) = (self.recovery, Some(self.revision));
         let Some(incarnation) = self.role(id).map(|role| role.incarnation) else { return };
-        self.report(Command::AcknowledgeRestore { session, role: id, incarnation, recovery }, None);
+        let command = Command::AcknowledgeRestore { session, generation, role: id, incarnation, recovery, revision };
+        self.report(id, incarnation, command, Wanted::IfRefused);
     }
 
     pub(super) fn report_finish(&mut self, id: RoleId) {
-        let session = self.id.clone();
+        let (session, generation) = self.name();
         let Some((incarnation, history)) = self.role(id).map(|role| standing(role)) else { return };
-        self.report(Command::FinishRole { session, role: id, incarnation, history }, None);
+        let command = Command::FinishRole { session, generation, role: id, incarnation, history };
+        self.report(id, incarnation, command, Wanted::IfRefused);
     }
 
     pub(super) fn report_failure(&mut self, id: RoleId, cause: FailureCause, now: Instant) {
-        let session = self.id.clone();
+        self.report_failure_once(id, cause, now, Wanted::IfRefused);
+    }
+
+    fn report_failure_once(&mut self, id: RoleId, cause: FailureCause, now: Instant, answer: Wanted) {
+        let (session, generation) = self.name();
         let Some((incarnation, history)) = self.role(id).map(|role| standing(role)) else { return };
         let kind = FailureKind::Worker;
-        self.report(
-            Command::ReportFailure { session, role: id, incarnation, kind, cause, history, age_ms: 0 },
-            Some(now),
-        );
+        let command =
+            Command::ReportFailure { session, generation, role: id, incarnation, kind, cause, history, age_ms: 0 };
+        let (session, generation) = self.name();
+        let since = Some(now);
+        let report = Report { session, generation, role: id, incarnation, command, since, answer };
+        self.effects.push(Effect::Report(report));
+    }
+
+    /// The cluster refuses what was reported of a role, though the role is what it takes it for: no later report can make
+    /// that good, and without one the session would hang. It ends, and says why.
+    pub(crate) fn refused(&mut self, id: RoleId, incarnation: Incarnation, rejection: &Rejection, now: Instant) {
+        if self.current(id, incarnation).is_some() {
+            let message = format!("the cluster refuses what is reported of it: {rejection}");
+            self.report_failure_once(id, FailureCause::CannotRun { message }, now, Wanted::Never);
+        }
     }
 
     /// Asks for the next checkpoint to be stored, if every send before it is held.
     pub(super) fn store_checkpoints(&mut self, id: RoleId) {
-        let session = self.id.clone();
+        let (session, generation) = self.name();
         let Some(role) = self.role(id).filter(|role| role.stage != Stage::Over) else { return };
         let Role { checkpoints, outboxes, monitor, incarnation, .. } = role;
         let incarnation = *incarnation;
@@ -55,9 +74,8 @@ impl Session {
         let Some(next) = checkpoints.ask(held) else { return };
         let steps = steps_between(monitor.history(), after, next.position);
         let data = next.data.clone();
-        let command = Command::StoreCheckpoint { session: session.clone(), role: id, incarnation, after, steps, data };
-        let asked_by = Some((id, incarnation));
-        self.effects.push(Effect::Report(Report { session, command, since: None, asked_by }));
+        let command = Command::StoreCheckpoint { session, generation, role: id, incarnation, after, steps, data };
+        self.report(id, incarnation, command, Wanted::Always);
     }
 
     /// The cluster's answer to the last checkpoint of a role.
@@ -78,9 +96,14 @@ impl Session {
         self.settle(now);
     }
 
-    fn report(&mut self, command: Command, since: Option<Instant>) {
-        let session = self.id.clone();
-        self.effects.push(Effect::Report(Report { session, command, since, asked_by: None }));
+    fn report(&mut self, role: RoleId, incarnation: Incarnation, command: Command, answer: Wanted) {
+        let (session, generation) = self.name();
+        let report = Report { session, generation, role, incarnation, command, since: None, answer };
+        self.effects.push(Effect::Report(report));
+    }
+
+    fn name(&self) -> (SessionId, Generation) {
+        (self.id.clone(), self.generation)
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::{Command, FailureCause, Reply};
+use rekindle_proto::statemachine::command::{Command, FailureCause, Rejection, Reply};
 use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::{AgentId, Incarnation};
+use rekindle_proto::statemachine::ids::{AgentId, Generation, Incarnation};
 use rekindle_proto::v1;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
 use tokio::time::Instant;
 
-use super::testing::{Plan, image, session_id};
+use super::testing::{GENERATION, Plan, image, session_id};
 use super::{Effect, Session, Setup};
 use crate::limits::Limits;
 use crate::role::Exit;
@@ -35,7 +35,7 @@ fn running(mut plan: Plan, limits: Limits, now: Instant) -> Session {
     let order = plan.order();
     let Goal::Restore(restore) = &order.goal else { panic!("no restore") };
     let setup = Setup { me: AgentId("here".to_owned()), limits, faults: vec![] };
-    let mut session = Session::new(setup, session_id(), restore);
+    let mut session = Session::new(setup, session_id(), GENERATION, restore);
     session.obey(order, now);
     for role in plan.image.role_ids() {
         session.started(role, ONE, now);
@@ -103,6 +103,7 @@ fn a_checkpoint_waits_until_every_send_before_it_is_held() {
     session.acknowledged(&[held(2, 1)], now);
     let expected = Command::StoreCheckpoint {
         session: session_id(),
+        generation: GENERATION,
         role: A,
         incarnation: ONE,
         after: 0,
@@ -203,4 +204,74 @@ fn old_orders_are_ignored() {
     session.obey(Order { revision: freeze.revision + 1, ..freeze }, now);
     let frozen = reports(&mut session);
     assert!(matches!(frozen.as_slice(), [Command::ReportPosition { .. }]), "{frozen:?}");
+}
+
+/// What was said before the last order may never have come, or may be forgotten with the supervisor that heard it.
+#[test]
+fn every_order_says_where_everybody_is() {
+    let now = Instant::now();
+    let mut plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here", "there", "there"]);
+    let mut session = running(plan.clone(), Limits::default(), now);
+    assert!(session.involves("there:1"));
+    plan.revision += 1;
+    for place in &mut plan.places[1..] {
+        "elsewhere:2".clone_into(&mut place.address);
+    }
+    session.obey(plan.next(Goal::Run), now);
+    assert!(session.involves("elsewhere:2") && !session.involves("there:1"));
+    let freeze = plan.freeze(&[]);
+    session.obey(Order { places: plan.places[..1].to_vec(), ..freeze }, now);
+    assert!(!session.involves("elsewhere:2"));
+}
+
+#[test]
+fn an_acknowledgement_names_the_order_that_was_carried_out_last() {
+    let now = Instant::now();
+    let mut plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here", "there", "there"]);
+    let Goal::Restore(restore) = plan.order().goal else { panic!("no restore") };
+    let setup = Setup { me: AgentId("here".to_owned()), limits: Limits::default(), faults: vec![] };
+    let mut session = Session::new(setup, session_id(), GENERATION, &restore);
+    let acknowledged = |session: &mut Session| -> Vec<u64> {
+        let revision = |command| match command {
+            Command::AcknowledgeRestore { revision, .. } => revision,
+            _ => None,
+        };
+        reports(session).into_iter().filter_map(revision).collect()
+    };
+    session.obey(plan.order(), now);
+    assert_eq!(acknowledged(&mut session), [0; 0], "its process is not started yet");
+    plan.revision += 1;
+    session.obey(plan.order(), now);
+    session.started(A, ONE, now);
+    assert_eq!(acknowledged(&mut session), [2]);
+    plan.revision += 1;
+    session.obey(plan.order(), now);
+    assert_eq!(acknowledged(&mut session), [3], "the same for an order that says more");
+}
+
+#[test]
+fn a_role_whose_report_is_refused_ends_its_session_and_says_why() {
+    let now = Instant::now();
+    let plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here", "there", "there"]);
+    let mut session = running(plan, Limits::default(), now);
+    let rejection = Rejection::Invalid("event 0 of role `A` is another one in the log".to_owned());
+    session.refused(A, Incarnation(7), &rejection, now);
+    assert_eq!(reports(&mut session), [], "that process is another one");
+    session.refused(A, ONE, &rejection, now);
+    match reports(&mut session).as_slice() {
+        [Command::ReportFailure { role: A, cause: FailureCause::CannotRun { message }, .. }] => {
+            assert!(message.contains("is another one in the log"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn orders_to_another_session_of_the_name_are_ignored() {
+    let now = Instant::now();
+    let mut plan = Plan::launch(fan_in(), Mode::Restart, Retention::Retained, &["here"; 3]);
+    let mut session = running(plan.clone(), Limits::default(), now);
+    plan.revision += 10;
+    session.obey(Order { generation: Generation(GENERATION.0 - 1), ..plan.freeze(&[A]) }, now);
+    assert_eq!(reports(&mut session), []);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rekindle_proto::statemachine::effect::{Floor, Goal, Order, RestartOrder, Restore, RoleOrder};
-use rekindle_proto::statemachine::ids::{AgentId, Epoch, Incarnation, RecoveryNumber, SessionId};
+use rekindle_proto::statemachine::effect::{Floor, Goal, Order, Place, RestartOrder, Restore, RoleOrder};
+use rekindle_proto::statemachine::ids::{AgentId, Epoch, Generation, Incarnation, RecoveryNumber, SessionId};
 use rekindle_proto::statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
@@ -52,6 +52,9 @@ pub(crate) fn ping_pong() -> Image {
     )
 }
 
+/// Of the sessions of all plans.
+pub(crate) const GENERATION: Generation = Generation(5);
+
 pub(crate) fn session_id() -> SessionId {
     SessionId("s1".to_owned())
 }
@@ -63,6 +66,7 @@ pub(crate) struct Plan {
     pub(crate) spec: SessionSpec,
     pub(crate) revision: u64,
     pub(crate) recovery: u32,
+    pub(crate) places: Vec<Place>,
     pub(crate) roles: Vec<RoleOrder>,
 }
 
@@ -83,11 +87,11 @@ impl Plan {
             budget: RestartBudget { max_restarts: 10, window_ms: 1000 },
             folder: "/tmp".to_owned(),
         };
+        let place = |agent: &&str| Place { agent: AgentId((*agent).to_owned()), address: format!("{agent}:1") };
+        let places = agents.iter().map(place).collect();
         let roles = agents
             .iter()
-            .map(|agent| RoleOrder {
-                agent: AgentId((*agent).to_owned()),
-                address: format!("{agent}:1"),
+            .map(|_| RoleOrder {
                 incarnation: Incarnation(1),
                 restart: Some(RestartOrder {
                     history: History::default(),
@@ -99,7 +103,7 @@ impl Plan {
                 floors: vec![],
             })
             .collect();
-        Plan { image, spec, revision: 1, recovery: 0, roles }
+        Plan { image, spec, revision: 1, recovery: 0, places, roles }
     }
 
     /// The current `Restore`.
@@ -142,7 +146,14 @@ impl Plan {
     }
 
     fn goal(&self, goal: Goal) -> Order {
-        Order { session: session_id(), epoch: Epoch(u64::from(self.recovery) + 1), revision: self.revision, goal }
+        Order {
+            session: session_id(),
+            generation: GENERATION,
+            epoch: Epoch(u64::from(self.recovery) + 1),
+            revision: self.revision,
+            places: self.places.clone(),
+            goal,
+        }
     }
 
     fn counts(&self, id: RoleId, history: &History) -> (Vec<u64>, Vec<u64>) {

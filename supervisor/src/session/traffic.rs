@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rekindle_proto::statemachine::command::FailureCause;
-use rekindle_proto::statemachine::ids::Incarnation;
+use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
 use rekindle_proto::v1;
 use rekindle_protocol::image::RoleId;
 use serde_json::value::RawValue;
@@ -56,7 +56,7 @@ impl Session {
         let Some(outbox) = self.roles.get_mut(&from).and_then(|role| role.outbox(to)) else { return };
         outbox.use_route(route);
         while let Some(message) = outbox.peek(window) {
-            if !wire.transmit(&place.address, route, envelope(&self.id.0, from, to, message)) {
+            if !wire.transmit(&place.address, route, envelope((&self.id, self.generation), from, to, message)) {
                 outbox.pause_until(now);
                 return;
             }
@@ -172,6 +172,7 @@ impl Session {
             again,
             unknown,
             incarnation: sender.0,
+            generation: self.generation.0,
         }
     }
 
@@ -208,9 +209,15 @@ fn role_id(number: u32) -> Option<RoleId> {
     u16::try_from(number).ok().map(RoleId)
 }
 
-fn envelope(session: &str, from: RoleId, to: RoleId, message: &Message) -> v1::Envelope {
+fn envelope(
+    (session, generation): (&SessionId, Generation),
+    from: RoleId,
+    to: RoleId,
+    message: &Message,
+) -> v1::Envelope {
     v1::Envelope {
-        session: session.to_owned(),
+        session: session.0.clone(),
+        generation: generation.0,
         from: from.0.into(),
         to: to.0.into(),
         incarnation: message.incarnation.0,

@@ -103,7 +103,7 @@ async fn a_connection_that_is_cut_loses_and_doubles_nothing() {
     let east = Host::with("east", &[&leader.address], Arc::clone(&west.folder), small).await;
     let cable = Cable::to(east.address.clone()).await;
     let mut plan = west.plan(stream(), Mode::Restart, &[("west", &west), ("east", &east)], &[SOURCE, SINK]);
-    plan.roles[1].address.clone_from(&cable.address);
+    plan.places[1].address.clone_from(&cable.address);
     run(&leader, &["west", "east"], &mut plan).await;
     for hundred in [100, 200, 300] {
         east.logged(&format!("seen {hundred}")).await;
@@ -158,7 +158,7 @@ async fn messages_of_before_a_restart_do_not_come_after_it() {
     let gated = SINK.replace("read start", "read start; read go < gate");
     let cable = Cable::to(east.address.clone()).await;
     let mut plan = west.plan(stream(), Mode::Restart, &[("west", &west), ("east", &east)], &[&source, &gated]);
-    plan.roles[1].address.clone_from(&cable.address);
+    plan.places[1].address.clone_from(&cable.address);
     run(&leader, &["west", "east"], &mut plan).await;
     cable.cut();
     let freeze = plan.freeze(&[A]);

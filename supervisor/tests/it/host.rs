@@ -100,8 +100,8 @@ impl Host {
             write_script(self.folder.path(), &name, script);
             plan.spec.roles[index].command = vec![format!("./{name}")];
         }
-        for (role, (_, host)) in plan.roles.iter_mut().zip(hosts) {
-            role.address.clone_from(&host.address);
+        for (place, (_, host)) in plan.places.iter_mut().zip(hosts) {
+            place.address.clone_from(&host.address);
         }
         plan
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use rekindle_proto::payload::{decode_command, encode_order, encode_reply};
-use rekindle_proto::statemachine::command::{Command, Reply};
+use rekindle_proto::statemachine::command::{Command, Rejection, Reply};
 use rekindle_proto::statemachine::effect::Order;
 use rekindle_proto::status::RequestError;
 use rekindle_proto::v1;
@@ -37,6 +37,7 @@ struct State {
     grants: AtomicBool,
     refuses: AtomicBool,
     replies: AtomicBool,
+    rejects: AtomicBool,
     dead: CancellationToken,
     news: Notify,
     heard: Mutex<Heard>,
@@ -82,6 +83,11 @@ impl Leader {
     /// Whether commands are answered.
     pub(crate) fn reply(&self, replies: bool) {
         self.state.replies.store(replies, Ordering::SeqCst);
+    }
+
+    /// Whether commands are answered with a refusal.
+    pub(crate) fn reject(&self, rejects: bool) {
+        self.state.rejects.store(rejects, Ordering::SeqCst);
     }
 
     /// It is no more: every stream breaks, and no new one is taken.
@@ -220,7 +226,9 @@ impl State {
             }
             Said::Command(command) => {
                 heard.commands.push((command.request_id.clone(), decode_command(&command.command).unwrap()));
-                let reply = encode_reply(&Reply::Done);
+                let no = || Reply::Rejected(Rejection::Invalid("the test says so".to_owned()));
+                let rejects = self.rejects.load(Ordering::SeqCst);
+                let reply = encode_reply(&if rejects { no() } else { Reply::Done });
                 let answers = self.replies.load(Ordering::SeqCst);
                 let answer = Say::Reply(v1::AgentReply { request_id: command.request_id, reply });
                 if answers { vec![answer] } else { vec![] }

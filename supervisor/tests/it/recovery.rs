@@ -115,8 +115,8 @@ async fn a_role_that_moves_away_is_dropped_and_comes_up_where_it_belongs() {
     run(&leader, &["west", "east"], &mut plan).await;
     let old = east.pid("B", 1).await;
 
-    plan.roles[1].agent = plan.roles[0].agent.clone();
-    plan.roles[1].address.clone_from(&west.address);
+    plan.places[1].agent = plan.places[0].agent.clone();
+    plan.places[1].address.clone_from(&west.address);
     for (index, script) in [PINGER, PONGER].iter().enumerate() {
         crate::host::write_script(west.folder.path(), &format!("role-{index}.sh"), script);
     }

@@ -6,7 +6,7 @@ use rekindle_proto::statemachine::command::Command;
 use rekindle_proto::statemachine::effect::Goal;
 use rekindle_protocol::recovery::policy::Mode;
 
-use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, finished, gone, order, position, run};
+use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, failed, finished, gone, order, position, run};
 use crate::leader::Leader;
 use crate::plan::ping_pong;
 
@@ -109,5 +109,55 @@ read never
     assert_eq!(stored.await.1, (A, 0, vec![0], br#"{"rounds":1}"#.to_vec()));
     assert_eq!((host.logged("one").await, host.logged("two").await), ("A: one".to_owned(), "A: two".to_owned()));
     assert_eq!(host.logged("stored").await, r#"A: {"type":"stored","position":1}"#);
+    host.agent.shutdown().await;
+}
+
+/// The name of a session that the cluster forgot is started again: whatever is left of the one before goes, and the new one
+/// runs, though its orders have low numbers.
+#[tokio::test]
+async fn another_session_of_the_same_name_takes_the_place_of_the_one_before() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
+    run(&leader, &["one"], &mut plan).await;
+    let old = host.pid("A", 1).await;
+    let late = plan.next(Goal::Run);
+
+    plan.revision = 1;
+    let mut next = plan.order();
+    next.generation.0 += 1;
+    order(&leader, &["one"], &next).await;
+    gone(old).await;
+    acknowledged(&leader, 0, &[A, B]).await;
+    // An order to the one before comes late and changes nothing.
+    order(&leader, &["one"], &late).await;
+    let end = plan.next(Goal::End);
+    order(&leader, &["one"], &rekindle_proto::statemachine::effect::Order { generation: next.generation, ..end }).await;
+    next.generation.0 += 1;
+    order(&leader, &["one"], &next).await;
+    acknowledged(&leader, 0, &[A, B]).await;
+    host.agent.shutdown().await;
+}
+
+/// A refusal that is not merely late ends the session, whose reason the cluster is told, and is an event.
+#[tokio::test]
+async fn a_report_that_is_refused_is_told_and_never_hangs_the_session() {
+    let leader = Leader::start(1, LEASE).await;
+    let host = Host::start(&leader, "one").await;
+    let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[PINGER, PONGER]);
+    order(&leader, &["one"], &plan.order()).await;
+    acknowledged(&leader, 0, &[A, B]).await;
+    leader.reject(true);
+    let go = plan.next(Goal::Run);
+    order(&leader, &["one"], &go).await;
+    let reason = host
+        .event(|event| match event {
+            rekindle_supervisor::LocalEvent::ReportRefused { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(reason, "invalid: the test says so");
+    let (cause, _) = failed(&leader, A).await;
+    assert!(cause.to_string().contains("the test says so"), "{cause}");
     host.agent.shutdown().await;
 }

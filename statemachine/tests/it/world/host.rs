@@ -6,15 +6,20 @@ use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Direction, Image, RoleId};
 use rekindle_protocol::recovery::policy::{FailureKind, Mode, Retention};
 use rekindle_statemachine::command::{Command, FailureCause};
-use rekindle_statemachine::effect::{Floor, Goal, Order, RestartOrder, Restore};
-use rekindle_statemachine::ids::{AgentId, AgentInstance, Incarnation, RecoveryNumber};
+use rekindle_statemachine::effect::{Floor, Goal, Order, Place, RestartOrder, Restore};
+use rekindle_statemachine::ids::{AgentId, AgentInstance, Generation, Incarnation, RecoveryNumber};
 
 use super::{Setting, session_id};
 
 /// One run of a local supervisor.
 pub(super) struct Host {
     pub(super) instance: AgentInstance,
+    /// Where it is reached.
+    pub(super) address: String,
+    pub(super) generation: Generation,
     pub(super) revision: u64,
+    /// Where it believes the roles to be; empty once it has lost that.
+    pub(super) places: Vec<Place>,
     pub(super) workers: BTreeMap<RoleId, Worker>,
     pub(super) asked: Option<(RecoveryNumber, Vec<RoleId>)>,
     pub(super) restored: Option<RecoveryNumber>,
@@ -46,24 +51,41 @@ pub(super) struct Message {
 impl Host {
     pub(super) fn reports(&self) -> Vec<Command> {
         let mut reports = Vec::new();
+        let (generation, revision) = (self.generation, Some(self.revision));
         for (&role, worker) in &self.workers {
             let (session, incarnation, history) = (session_id(), worker.incarnation, worker.history.clone());
             if worker.dead {
                 let (kind, cause) = (FailureKind::Worker, FailureCause::Signalled { signal: 9 });
                 let age_ms = 1;
-                reports.push(Command::ReportFailure { session, role, incarnation, kind, cause, history, age_ms });
+                reports.push(Command::ReportFailure {
+                    session,
+                    generation,
+                    role,
+                    incarnation,
+                    kind,
+                    cause,
+                    history,
+                    age_ms,
+                });
                 continue;
             }
             if worker.done {
                 let (session, history) = (session.clone(), history.clone());
-                reports.push(Command::FinishRole { session, role, incarnation, history });
+                reports.push(Command::FinishRole { session, generation, role, incarnation, history });
             }
             if let Some((recovery, _)) = self.asked.as_ref().filter(|(_, roles)| roles.contains(&role)) {
                 let (session, recovery) = (session.clone(), *recovery);
-                reports.push(Command::ReportPosition { session, role, incarnation, recovery, history });
+                reports.push(Command::ReportPosition { session, generation, role, incarnation, recovery, history });
             }
             if let Some(recovery) = self.restored {
-                reports.push(Command::AcknowledgeRestore { session, role, incarnation, recovery });
+                reports.push(Command::AcknowledgeRestore {
+                    session,
+                    generation,
+                    role,
+                    incarnation,
+                    recovery,
+                    revision,
+                });
             }
         }
         reports
@@ -73,7 +95,8 @@ impl Host {
         if order.revision < self.revision {
             return;
         }
-        self.revision = order.revision;
+        (self.generation, self.revision) = (order.generation, order.revision);
+        self.places.clone_from(&order.places);
         match &order.goal {
             Goal::Freeze { recovery, roles } => {
                 self.restored = None;
@@ -85,7 +108,7 @@ impl Host {
             Goal::Restore(restore) => {
                 self.asked = None;
                 self.restored = Some(restore.recovery);
-                self.restore(me, restore, setting);
+                self.restore(me, &order.places, restore, setting);
             }
             Goal::Run => {
                 (self.asked, self.restored) = (None, None);
@@ -95,10 +118,10 @@ impl Host {
         }
     }
 
-    fn restore(&mut self, me: &AgentId, restore: &Restore, setting: &Setting) {
+    fn restore(&mut self, me: &AgentId, places: &[Place], restore: &Restore, setting: &Setting) {
         self.floors = restore.roles.iter().map(|role| role.floors.clone()).collect();
-        for (role, ordered) in restore.image.role_ids().zip(&restore.roles) {
-            if ordered.agent != *me {
+        for ((role, ordered), place) in restore.image.role_ids().zip(&restore.roles).zip(places) {
+            if place.agent != *me {
                 continue;
             }
             let current = self.workers.get(&role).is_some_and(|worker| worker.incarnation == ordered.incarnation);

@@ -18,7 +18,7 @@ use super::programs::{Deed, PROTOCOLS, Program};
 use crate::limits::Limits;
 use crate::role::Exit;
 use crate::session::testing::{Plan, session_id};
-use crate::session::{Effect, Launch, Session, Setup};
+use crate::session::{Effect, Launch, Session, Setup, Wanted};
 
 const AGENTS: [&str; 2] = ["west", "east"];
 const STEPS: usize = 60_000;
@@ -182,7 +182,7 @@ impl World {
             let Goal::Restore(restore) = &order.goal else { return };
             let limits = Limits { channel_bytes: self.setup.channel_bytes, ..Limits::default() };
             let setup = Setup { me: AgentId(AGENTS[at].to_owned()), limits, faults: vec![] };
-            agent.session = Some(Session::new(setup, session_id(), restore));
+            agent.session = Some(Session::new(setup, session_id(), order.generation, restore));
         }
         self.session(at, |session| session.obey(order, now));
     }
@@ -339,7 +339,7 @@ impl World {
                 self.write(at, role, incarnation, &line);
                 self.session(at, |session| session.written(role, incarnation, 1, now));
             }
-            Effect::Report(report) => self.reports.push_back((at, report.command, report.asked_by.is_some())),
+            Effect::Report(report) => self.reports.push_back((at, report.command, report.answer == Wanted::Always)),
             Effect::Consumed { .. } | Effect::Log { .. } | Effect::End => {}
             Effect::Crash { .. } => unreachable!("no faults are injected here"),
         }
