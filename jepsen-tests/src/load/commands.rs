@@ -101,7 +101,7 @@ impl Clients {
         let invoked = self.history.now();
         let outcome = match &call {
             Call::Start { name, variant } => {
-                heard(client.start_session(start(name, *variant, protocol)).await.map(|()| Answer::Started), true)?
+                heard(client.start_session(start(name, *variant, protocol)).await.map(|_| Answer::Started), true)?
             }
             Call::Cancel { name } => {
                 let request = v1::CancelSessionRequest { session: name.clone(), ..Default::default() };
@@ -131,6 +131,8 @@ fn heard(answer: Result<Answer, ClientError>, changes: bool) -> Result<Outcome<A
         Err(ClientError::Refused { reason, .. }) if reason == "UNKNOWN_SESSION" => Ok(Outcome::Known(Answer::Absent)),
         Err(ClientError::Refused { reason, .. }) if reason == "SESSION_EXISTS" => Ok(Outcome::Known(Answer::Exists)),
         Err(ClientError::Refused { reason, .. }) if reason == "SESSION_ENDED" => Ok(Outcome::Known(Answer::Ended)),
+        // Started again after its end.
+        Err(ClientError::Refused { reason, .. }) if reason == "NAME_TAKEN" => Ok(Outcome::Known(Answer::Ended)),
         Err(ClientError::Refused { reason, .. }) if reason == "LIMIT" => Ok(Outcome::Failed),
         Err(error) => Err(error).context("a client was answered something that the harness does not know"),
     }

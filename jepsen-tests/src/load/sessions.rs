@@ -88,7 +88,9 @@ impl Sessions {
             // The name is counted before it is asked for: one whose outcome is unknown may exist.
             loop {
                 match client.start_session(request.clone()).await {
-                    Ok(()) => break,
+                    Ok(_) => break,
+                    // An attempt whose outcome was unknown started it, and it has ended since.
+                    Err(ClientError::Refused { reason, .. }) if reason == "NAME_TAKEN" => break,
                     Err(ClientError::NoLeader { .. } | ClientError::OutcomeUnknown { .. }) => {
                         // The same content under the same name is the same session.
                         sleep(LOOK).await;
