@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rekindle_proto::convert::request::session_id;
 use rekindle_protocol::recovery::policy::{Mode, Retention};
 
 /// Restarts just what must be restarted when one of several cooperating processes crashes.
@@ -138,8 +139,12 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) data_dir: Option<PathBuf>,
     /// Id of the session; random without it
-    #[arg(long)]
+    #[arg(long, value_parser = session)]
     pub(crate) session: Option<String>,
+}
+
+fn session(text: &str) -> Result<String, String> {
+    session_id(text).map(|id| id.0).map_err(|error| error.to_string())
 }
 
 /// A fault to inject: `ROLE@N`.
@@ -390,7 +395,7 @@ pub(crate) enum Session {
         /// The deployment file
         file: PathBuf,
         /// Id of the session; random without it
-        #[arg(long)]
+        #[arg(long, value_parser = session)]
         session: Option<String>,
         /// Stay, show what happens, and exit as the session ends
         #[arg(long)]

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rekindle_files::Links;
 use rekindle_proto::statemachine::ids::AgentId;
 use rekindle_proto::statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use rekindle_protocol::image::Image;
 use rekindle_protocol::recovery::policy::{Mode, Retention};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Most of a deployment file's size.
+const FILE_BYTES: u64 = 1 << 20;
 
 /// The file as it is written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -148,7 +152,7 @@ mod optional_duration_text {
 impl DeploymentFile {
     /// Reads and parses a deployment file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = rekindle_files::read_text(path, FILE_BYTES, Links::Followed)
             .with_context(|| format!("cannot read the deployment file {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is not a valid deployment file", path.display()))
     }

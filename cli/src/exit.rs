@@ -6,9 +6,14 @@ use std::process::ExitCode;
 
 use rekindle_node::{FailureCause, NodeFailure, StartError};
 use rekindle_proto::client::ClientError;
+use rekindle_proto::printable;
 
 use crate::output::{Output, Tone};
 use crate::protocols::Invalid;
+use crate::talk::say;
+
+/// Characters of an error that are shown.
+const LONGEST: usize = 20_000;
 
 /// A mistake on the command line that clap cannot see: exit status 2.
 #[derive(Debug)]
@@ -22,6 +27,30 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Whoever watched a session went away before it ended: exit status 3.
+#[derive(Debug)]
+struct Unwatched {
+    session: String,
+}
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let session = &self.session;
+        write!(
+            f,
+            "the reader of standard output went away before session `{session}` ended: how it ends is not known here\n\
+             hint: the session goes on; `rekindle session show {session}` says how it stands"
+        )
+    }
+}
+
+impl std::error::Error for Unwatched {}
+
+/// The error for a watched session whose watcher is gone.
+pub(crate) fn unwatched(session: &str) -> anyhow::Error {
+    anyhow::Error::new(Unwatched { session: session.to_owned() })
+}
+
 /// An error with exit status 2.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
@@ -34,12 +63,13 @@ const NODE_STOPPED: u8 = 12;
 
 /// Prints an error and gives its exit status.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
-    if is_broken_pipe(error) {
-        return ExitCode::SUCCESS;
-    }
     match error.downcast_ref::<Invalid>() {
-        Some(invalid) => eprint(invalid.render(output.colour_on_stderr()).trim_end()),
-        None => eprint(&format!("{} {error:#}", output.paint_error(Tone::Bad, "error:"))),
+        Some(invalid) => say(invalid.render(output.colour_on_stderr()).trim_end()),
+        None => {
+            // It may repeat what others named.
+            let text = printable::lines(&format!("{error:#}"), LONGEST);
+            say(&format!("{} {text}", output.paint_error(Tone::Bad, "error:")));
+        }
     }
     ExitCode::from(status(error))
 }
@@ -57,6 +87,9 @@ fn status(error: &anyhow::Error) -> u8 {
             FailureCause::Stopped(_) => NODE_STOPPED,
         };
     }
+    if error.is::<Unwatched>() {
+        return 3;
+    }
     match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
         Some(ClientError::OutcomeUnknown { .. }) => 3,
         Some(ClientError::NoLeader { .. }) => 4,
@@ -64,13 +97,13 @@ fn status(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// The reader of our output went away (`rekindle … | head`): nothing is wrong.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// One line on standard error; a closed standard error is no reason to die.
-pub(crate) fn eprint(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{text}");
+/// Prints what clap answers instead of a command: help, the version, wrong usage; gives the exit status.
+pub(crate) fn clap(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    match (u8::try_from(answer.exit_code()), printed) {
+        // Who asked for help and has gone does not want the rest of it.
+        (Ok(0), Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        (Ok(code), _) => ExitCode::from(code),
+        (Err(_), _) => ExitCode::FAILURE,
+    }
 }

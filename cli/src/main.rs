@@ -7,12 +7,15 @@ mod exit;
 mod local;
 mod output;
 mod protocols;
+mod queue;
 mod start;
+mod talk;
 mod watch;
 mod workers;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
@@ -20,23 +23,28 @@ use crate::args::{Cli, Command, Format, Global};
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    // `panic = "abort"` in the profile would compile every dependency twice, for binaries and for tests.
-    rekindle_node::abort_on_panic();
-    let cli = Cli::parse();
+    talk::abort_on_panic();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return exit::clap(&answer),
+    };
     let output = Output::new(&cli.global);
     let outcome = start_log(&cli.global).and_then(|()| dispatch(cli, &output));
-    match outcome {
+    let code = match outcome {
         Ok(code) => code,
         Err(error) => exit::report(&error, &output),
-    }
+    };
+    talk::finish();
+    code
 }
 
 fn start_log(global: &Global) -> anyhow::Result<()> {
     let filter =
         EnvFilter::try_new(&global.log).map_err(|error| exit::usage(format!("--log `{}`: {error}", global.log)))?;
+    talk::start().context("cannot start the thread that writes to standard error")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| talk::LogWriter)
         .with_ansi(output::colour_on_stderr(global.color))
         .init();
     Ok(())
@@ -55,7 +63,10 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Recovery(recovery) => commands::recovery::run(recovery, &global, output),
         Command::Bench(bench) => commands::bench::run(bench, &global, output),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "rekindle", &mut std::io::stdout());
+            // Into memory first: it panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rekindle", &mut script);
+            output.line(String::from_utf8_lossy(&script).trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
     }

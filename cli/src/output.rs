@@ -1,6 +1,7 @@
 //! Data on standard output, as text or JSON, and colour that can be switched off.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -12,6 +13,8 @@ pub(crate) struct Output {
     format: Format,
     colour: bool,
     colour_on_stderr: bool,
+    /// Nobody reads standard output any more.
+    closed: AtomicBool,
 }
 
 /// What a piece of text is, which decides how it looks.
@@ -62,6 +65,7 @@ impl Output {
             format: global.output,
             colour: wanted(global.color, io::stdout().is_terminal()),
             colour_on_stderr: colour_on_stderr(global.color),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -96,23 +100,51 @@ impl Output {
     }
 
     /// One line of text.
-    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    ///
+    /// A reader that went away (`rekindle … | head`) wants no more of it; the work goes on, and the exit status is that
+    /// of the work. Any other failure is an error: what is printed is not whole then.
     pub(crate) fn line(&self, text: impl std::fmt::Display) -> io::Result<()> {
+        if self.is_closed() {
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{text}")?;
-        stdout.flush()
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            outcome => outcome.map_err(|error| not_whole(&error)),
+        }
+    }
+
+    /// Whether the reader of standard output was found gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// One value: as a JSON object on one line, or as the text that `text` makes of it.
     pub(crate) fn value<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        Ok(self.line(self.render(value, text)?)?)
+    }
+
+    /// What [`Output::value`] prints, without a line break at its end.
+    pub(crate) fn render<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> serde_json::Result<String> {
         if self.is_text() {
             let text = text(value);
-            self.line(text.trim_end_matches('\n'))?;
+            Ok(text.trim_end_matches('\n').to_owned())
         } else {
-            self.line(serde_json::to_string(value)?)?;
+            serde_json::to_string(value)
         }
-        Ok(())
     }
+}
+
+/// The error for output that could not be written.
+pub(crate) fn not_whole(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output, what it got is not whole: {error}"))
 }
 
 fn paint(colour: bool, tone: Tone, text: impl std::fmt::Display) -> String {

@@ -4,8 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rekindle_files::Links;
 use rekindle_protocol::diagnostics::{Colour, Report};
 use rekindle_protocol::program::{Dialect, Program, load_as};
+
+/// Most of a module's size; what is larger could not be registered either.
+const MODULE_BYTES: u64 = 16 << 20;
 
 /// Reads a module and all that it imports.
 ///
@@ -19,9 +23,13 @@ pub(crate) fn read_as(dialect: Dialect, file: &Path, include: &[PathBuf]) -> Res
     let main = utf8(file)?;
     let include = include.iter().map(|folder| utf8(folder)).collect::<Result<Vec<_>>>()?;
     // The main file must be there and be text; whether an imported one is, is for the front end to say.
-    let text = std::fs::read(file).with_context(|| format!("cannot read the protocol {}", file.display()))?;
-    std::str::from_utf8(&text).with_context(|| format!("{} is not UTF-8 text", file.display()))?;
-    Ok(load_as(dialect, &main, &include, &mut |path| std::fs::read_to_string(path).ok()))
+    module(&main).with_context(|| format!("cannot read the protocol {}", file.display()))?;
+    Ok(load_as(dialect, &main, &include, &mut |path| module(path).ok()))
+}
+
+/// The text of a module.
+pub(crate) fn module(path: &str) -> std::io::Result<String> {
+    rekindle_files::read_text(Path::new(path), MODULE_BYTES, Links::Followed)
 }
 
 /// The path as text, as it crosses the wire.

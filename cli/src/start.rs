@@ -12,8 +12,8 @@ use rekindle_protocol::image::Image;
 use rekindle_protocol::program::Program;
 
 use crate::deployment::DeploymentFile;
-use crate::exit;
 use crate::protocols;
+use crate::talk::say;
 
 /// A deployment, read and checked.
 pub(crate) struct Prepared {
@@ -92,7 +92,7 @@ pub(crate) fn is_name_taken(error: &anyhow::Error) -> bool {
 
 /// Says that nothing was started.
 pub(crate) fn say_that_it_runs(session: &str) {
-    exit::eprint(&format!("session {session} runs already, with this deployment: nothing was started"));
+    say(&format!("session {session} runs already, with this deployment: nothing was started"));
 }
 
 /// A protocol as it is sent to the cluster: the sources of all its modules.

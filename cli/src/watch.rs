@@ -11,18 +11,22 @@ use rekindle_proto::v1::session_event::Kind;
 use serde::Serialize;
 use tokio_stream::StreamExt;
 
+use crate::exit;
 use crate::output::Output;
 
 /// The JSON object that a watched session ends with.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub(crate) struct Summary {
     session: String,
-    /// `completed`, `failed`, `cancelled`
+    /// `completed`, `failed`, `cancelled`, `interrupted`
     pub(crate) outcome: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
     duration_ms: u64,
     pub(crate) recoveries: Vec<RecoverySummary>,
+    /// The command that goes on with a session that was interrupted, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) go_on_with: Option<String>,
 }
 
 /// One recovery. Times are milliseconds since the start of the session.
@@ -133,6 +137,7 @@ impl Watcher {
             reason: reason.to_owned(),
             duration_ms: self.last_ms,
             recoveries: std::mem::take(&mut self.recoveries).into_values().collect(),
+            go_on_with: None,
         }
     }
 }
@@ -142,24 +147,25 @@ pub(crate) async fn follow(client: &Client, session: &str, output: &Output) -> a
     let mut events = pin!(client.watch_session(session, 0));
     let mut watcher = Watcher::new(session);
     while let Some(event) = events.next().await.transpose()? {
-        print(&event, output)?;
+        if let Some(line) = line(&event, output)? {
+            output.line(line)?;
+        }
         if let Some(summary) = watcher.take(&event) {
             return Ok(summary);
+        }
+        if output.is_closed() {
+            return Err(exit::unwatched(session));
         }
     }
     anyhow::bail!("the events of session `{session}` ended before the session did")
 }
 
-/// Prints one event in the format that was asked for.
-pub(crate) fn print(event: &v1::SessionEvent, output: &Output) -> anyhow::Result<()> {
+/// One event in the format that was asked for; nothing for events that say nothing new.
+pub(crate) fn line(event: &v1::SessionEvent, output: &Output) -> serde_json::Result<Option<String>> {
     if output.is_text() {
-        if let Some(text) = text::event(event, output) {
-            output.line(text)?;
-        }
-        return Ok(());
+        return Ok(text::event(event, output));
     }
-    output.line(serde_json::to_string(&EventLine::new(event))?)?;
-    Ok(())
+    serde_json::to_string(&EventLine::new(event)).map(Some)
 }
 
 /// One event as JSON.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rekindle_supervisor::{LogSink, WorkerLog};
 
-use crate::exit::eprint;
+use crate::talk::say;
 
 /// The sink for a local supervisor of this process.
 pub(crate) fn log() -> LogSink {
-    Arc::new(|line: &WorkerLog<'_>| eprint(&line.to_string()))
+    Arc::new(|line: &WorkerLog<'_>| say(&line.to_string()))
 }

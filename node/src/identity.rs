@@ -3,11 +3,12 @@
 //! `IDENTITY` names cluster and node, and is the last thing written when a folder is first used: a folder with it has a
 //! database that must be there whole, a folder without it has nothing that anybody was told of.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
+use rekindle_files::Links;
 use rekindle_statemachine::ids::NodeId;
 
 use crate::error::StartError;
@@ -15,15 +16,17 @@ use crate::storage::rocks::{Create, OpenError, RocksDisk};
 use crate::storage::{Disk, Table};
 
 const IDENTITY: &str = "IDENTITY";
+/// Many times what it has.
+const IDENTITY_BYTES: u64 = 4 << 10;
 const DATABASE: &str = "db";
 const FORMAT: &str = "rekindle data 1";
 
 /// Opens the database of a data folder, or makes one in a folder that was never used.
 pub(crate) fn open(folder: &Path, cluster: &str, id: NodeId) -> Result<Arc<dyn Disk>, StartError> {
     let io = |source| StartError::DataDir { path: folder.to_owned(), source };
-    fs::create_dir_all(folder).map_err(io)?;
+    rekindle_files::own_folder(folder, &[IDENTITY, DATABASE], Links::Followed).map_err(io)?;
     let own = text(cluster, id);
-    let known = match fs::read_to_string(folder.join(IDENTITY)) {
+    let known = match rekindle_files::read_text(&folder.join(IDENTITY), IDENTITY_BYTES, Links::Refused) {
         Ok(known) => Some(known),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(String::new()),
@@ -86,10 +89,6 @@ fn is_empty(disk: &dyn Disk) -> io::Result<bool> {
 
 /// Under its name only when it is complete and on disk.
 fn write_identity(folder: &Path, own: &str) -> io::Result<()> {
-    let draft: PathBuf = folder.join("IDENTITY.new");
-    let mut file = File::create(&draft)?;
-    file.write_all(own.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, folder.join(IDENTITY))?;
+    rekindle_files::replace(&folder.join(IDENTITY), own.as_bytes())?;
     File::open(folder)?.sync_all()
 }

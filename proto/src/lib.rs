@@ -3,12 +3,14 @@
 //! * [`v1`]: what is generated from `proto/rekindle/v1`.
 //! * [`convert`]: requests to commands, state to views.
 //! * [`payload`]: the state machine's own values inside `bytes` fields.
+//! * [`printable`]: what others named or said, fit to be shown.
 //! * [`status`]: refusals as gRPC statuses, and back.
 //! * [`client`]: finds the leader, retries, watches.
 
 pub mod client;
 pub mod convert;
 pub mod payload;
+pub mod printable;
 pub mod status;
 
 /// Messages and services of `proto/rekindle/v1`.

@@ -12,7 +12,7 @@ use rekindle_statemachine::ids::NodeId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::v1;
+use crate::{printable, v1};
 
 /// Domain of our `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "rekindle";
@@ -23,6 +23,8 @@ pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// Reason: the node has as much to do as it takes on.
 pub const OVERLOADED: &str = "OVERLOADED";
 
+/// Characters of what is said of a refused request.
+const LONGEST_MESSAGE: usize = 1_000;
 const LEADER_ID: &str = "leader_id";
 const LEADER_ENDPOINT: &str = "leader_endpoint";
 /// About one heartbeat: an election takes a few of them.
@@ -121,12 +123,22 @@ impl RequestError {
         }
     }
 
+    /// What is wrong, fit to be shown: it may repeat names that anybody sent, of any length and with any characters.
+    fn message(&self) -> String {
+        let longest = match self {
+            // Findings of the front end, which bounds them itself.
+            RequestError::Invalid { reason: "PROTOCOL", .. } => usize::MAX,
+            _ => LONGEST_MESSAGE,
+        };
+        printable::lines(&self.to_string(), longest)
+    }
+
     /// The same, for one request of a stream.
     pub fn to_refusal(&self) -> v1::Refusal {
         v1::Refusal {
             grpc_code: self.code() as i32,
             reason: self.reason().to_owned(),
-            message: self.to_string(),
+            message: self.message(),
             retry_after_ms: self.retry_after().map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
             leader_endpoint: self.leader().map(|leader| leader.endpoint.clone()).unwrap_or_default(),
         }
@@ -144,7 +156,7 @@ impl From<RequestError> for Status {
         if let Some(after) = error.retry_after() {
             details.set_retry_info(Some(after));
         }
-        Status::with_error_details(error.code(), error.to_string(), details)
+        Status::with_error_details(error.code(), error.message(), details)
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rekindle_files::Links;
 use rekindle_proto::statemachine::agents::check_agent;
 use rekindle_proto::statemachine::command::Rejection;
 use rekindle_proto::statemachine::ids::{AgentId, Incarnation, NodeId, SessionId};
@@ -296,8 +297,10 @@ impl RunningAgent {
 
 fn open_data_dir(folder: &Path) -> Result<(File, Records), StartError> {
     let unusable = |source| StartError::DataDir { folder: folder.to_owned(), source };
+    rekindle_files::own_folder(folder, &["lock", "workers"], Links::Followed).map_err(unusable)?;
     let records = Records::open(folder).map_err(unusable)?;
-    let lock = File::create(folder.join("lock")).map_err(unusable)?;
+    // Whatever stands there stays as it is: a lock has no content.
+    let lock = rekindle_files::open_own(&folder.join("lock"), File::options().write(true)).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StartError::DataDirInUse { folder: folder.to_owned() }),

@@ -5,6 +5,7 @@
 //! the [`service`] of the other side; between two roles of one agent they are handed over directly.
 
 pub(crate) mod carrier;
+pub(crate) mod digest;
 pub(crate) mod fence;
 pub(crate) mod inbox;
 pub(crate) mod message;

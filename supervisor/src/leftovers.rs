@@ -1,24 +1,39 @@
 //! Workers that an earlier agent on the same data folder left behind.
 //!
 //! An agent that is killed cannot kill its workers. So it writes down each process group, with the start time of its
-//! leader and the boot of the machine, and its successor kills what is left. A process id alone proves nothing: it may
-//! be somebody else's by now.
+//! leader and the boot of the machine, and its successor kills what is left.
+//!
+//! Invariant: a group is killed only if its record was written by an agent of this folder, or a process of the group
+//! carries the session in its environment, and the group is the one that was meant. A process id proves nothing: it may
+//! be somebody else's by now. A record proves nothing either: whoever may write here could name any process. So each is
+//! sealed with a key that only the folder's user can read.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use rand::RngCore;
+use rekindle_files::Links;
 use rekindle_proto::statemachine::ids::SessionId;
 use serde::{Deserialize, Serialize};
+
+use rekindle_proto::printable;
+
+/// Most of a name that is told.
+const NAME_CHARS: usize = 100;
 
 /// The folder where workers are written down. One agent at a time uses it.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     folder: PathBuf,
     boot: String,
+    key: [u8; 32],
 }
+
+/// Most of a record's size: its session's and its role's names are bounded.
+const RECORD_BYTES: u64 = 64 << 10;
 
 /// One worker that is written down.
 #[derive(Debug)]
@@ -34,15 +49,30 @@ struct Entry {
     started: u64,
     session: String,
     role: String,
+    /// Proves that an agent of this folder wrote it.
+    #[serde(default)]
+    seal: String,
+}
+
+/// What a record says of a process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    /// It is what was left behind.
+    Ours,
+    /// Nothing of it is left: the process that has the id is another one.
+    Gone,
+    /// The process is there as described, and nothing proves that an agent started it.
+    Unproven,
 }
 
 impl Records {
     /// Uses `data_dir`, creating it where needed.
     pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("workers");
-        fs::create_dir_all(&folder)?;
+        rekindle_files::own_folder(&folder, &["key"], Links::Refused)?;
+        let key = key(&data_dir.join("key"))?;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Ok(Records { folder, boot })
+        Ok(Records { folder, boot, key })
     }
 
     /// Kills every worker that is written down and still runs; gives their roles.
@@ -50,33 +80,70 @@ impl Records {
         let mut killed = Vec::new();
         for file in fs::read_dir(&self.folder)? {
             let file = file?.path();
-            let entry = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok());
-            if let Some(entry) = entry.filter(|entry| entry.boot == self.boot)
-                && entry.is_ours()
-                && killpg(Pid::from_raw(entry.group), Signal::SIGKILL).is_ok()
-            {
-                tracing::warn!(
-                    session = entry.session,
-                    role = entry.role,
-                    group = entry.group,
-                    "killed a worker of an earlier agent"
-                );
-                killed.push(entry.role);
+            let bytes = rekindle_files::read(&file, RECORD_BYTES, Links::Refused);
+            let entry = bytes.ok().and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok());
+            let Some(entry) = entry else {
+                tracing::warn!(file = %file.display(), "this is no record of a worker; nobody is killed for it");
+                // A link or a pipe is removed itself; a folder stays.
+                let _ = fs::remove_file(&file);
+                continue;
+            };
+            let (role, group) = (printable::excerpt(&entry.role, NAME_CHARS), entry.group);
+            let session = printable::excerpt(&entry.session, NAME_CHARS);
+            match self.finding(&entry) {
+                Finding::Ours if killpg(Pid::from_raw(group), Signal::SIGKILL).is_ok() => {
+                    tracing::warn!(session, role, group, "killed a worker of an earlier agent");
+                    killed.push(role);
+                }
+                Finding::Ours | Finding::Gone => {}
+                Finding::Unproven => tracing::warn!(
+                    session,
+                    role,
+                    group,
+                    "a record names a process that no agent of this data folder is known to have started; it is left alone"
+                ),
             }
             fs::remove_file(&file)?;
         }
         Ok(killed)
     }
 
+    fn finding(&self, entry: &Entry) -> Finding {
+        // 0 and 1 would mean this agent's own group, and every process there is.
+        if entry.boot != self.boot || entry.group <= 1 {
+            return Finding::Gone;
+        }
+        match process(entry.group) {
+            Some(leader) if leader.started != entry.started || leader.group != entry.group => Finding::Gone,
+            Some(_) if entry.seal == self.seal(entry) || entry.members().any(|pid| entry.marked(pid)) => Finding::Ours,
+            Some(_) => Finding::Unproven,
+            // Without its leader, only a member's environment tells that the group is the same one.
+            None if entry.members().any(|pid| entry.marked(pid)) => Finding::Ours,
+            None => Finding::Gone,
+        }
+    }
+
+    fn seal(&self, entry: &Entry) -> String {
+        let Entry { boot, group, started, session, role, seal: _ } = entry;
+        let text = serde_json::json!([boot, group, started, session, role]).to_string();
+        blake3::keyed_hash(&self.key, text.as_bytes()).to_hex().to_string()
+    }
+
     /// Writes down a process that was just started.
     pub(crate) fn enter(&self, pid: u32, session: &SessionId, role: &str) -> Option<Record> {
         let group = i32::try_from(pid).ok()?;
         let started = process(group)?.started;
-        let entry =
-            Entry { boot: self.boot.clone(), group, started, session: session.0.clone(), role: role.to_owned() };
+        let (boot, session, role) = (self.boot.clone(), session.0.clone(), role.to_owned());
+        let mut entry = Entry { boot, group, started, session, role, seal: String::new() };
+        entry.seal = self.seal(&entry);
         let file = self.folder.join(pid.to_string());
         let bytes = serde_json::to_vec(&entry).ok()?;
-        match fs::write(&file, bytes) {
+        // Nothing of it needs to outlive the machine, so it is not synced.
+        let removed = match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        match removed.and_then(|()| rekindle_files::create_new(&file)?.write_all(&bytes)) {
             Ok(()) => Some(Record { file }),
             Err(error) => {
                 tracing::warn!(%error, file = %file.display(), "a worker is not written down");
@@ -96,16 +163,6 @@ impl Record {
 }
 
 impl Entry {
-    /// Whether the group is still the one that was written down.
-    ///
-    /// Its leader proves it by its start time. When the leader is gone, a member proves it by its environment.
-    fn is_ours(&self) -> bool {
-        match process(self.group) {
-            Some(leader) => leader.started == self.started,
-            None => self.members().any(|pid| self.marked(pid)),
-        }
-    }
-
     fn members(&self) -> impl Iterator<Item = i32> {
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = all.filter_map(|file| file.file_name().to_str()?.parse::<i32>().ok());
@@ -117,6 +174,22 @@ impl Entry {
         let mark = format!("REKINDLE_SESSION={}", self.session);
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+    }
+}
+
+/// The key of a data folder; made where there is none.
+fn key(file: &Path) -> io::Result<[u8; 32]> {
+    match rekindle_files::read(file, 32, Links::Refused) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged; remove it", file.display()))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut key = [0; 32];
+            rand::rng().fill_bytes(&mut key);
+            rekindle_files::replace(file, &key)?;
+            Ok(key)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -179,7 +252,8 @@ mod tests {
         for (boot, age) in [(records.boot.clone(), 1), ("another boot".to_owned(), 0)] {
             let group = i32::try_from(child.id()).expect("an id");
             let started = process(group).expect("it runs").started + age;
-            let entry = Entry { boot, group, started, session: "s".to_owned(), role: "B".to_owned() };
+            let mut entry = entry(boot, group, started);
+            entry.seal = records.seal(&entry);
             let file = records.folder.join(child.id().to_string());
             fs::write(file, serde_json::to_vec(&entry).expect("JSON")).expect("a file");
             assert!(records.kill_leftovers().expect("a look").is_empty());
@@ -187,6 +261,47 @@ mod tests {
         }
         child.kill().expect("a kill");
         child.wait().expect("its end");
+    }
+
+    fn entry(boot: String, group: i32, started: u64) -> Entry {
+        Entry { boot, group, started, session: "s".to_owned(), role: "B".to_owned(), seal: String::new() }
+    }
+
+    #[test]
+    fn a_forged_record_kills_nobody() {
+        let data = tempfile::tempdir().expect("a folder");
+        let records = Records::open(data.path()).expect("records");
+        let mut child = sleeper();
+        let group = i32::try_from(child.id()).expect("an id");
+        let started = process(group).expect("it runs").started;
+        // True in all that can be looked up, but not written by an agent of this folder.
+        let stranger = Records { key: [7; 32], ..records.clone() };
+        let mut forged = entry(records.boot.clone(), group, started);
+        for seal in [String::new(), stranger.seal(&forged)] {
+            forged.seal = seal;
+            let file = records.folder.join(child.id().to_string());
+            fs::write(file, serde_json::to_vec(&forged).expect("JSON")).expect("a file");
+            assert!(records.kill_leftovers().expect("a look").is_empty());
+            assert!(child.try_wait().expect("a look").is_none(), "it was killed");
+        }
+        for group in [0, 1, -1] {
+            let mut forged = entry(records.boot.clone(), group, started);
+            forged.seal = records.seal(&forged);
+            assert_eq!(records.finding(&forged), Finding::Gone);
+        }
+        child.kill().expect("a kill");
+        child.wait().expect("its end");
+    }
+
+    #[test]
+    fn what_is_no_record_is_neither_read_without_end_nor_waited_for() {
+        let data = tempfile::tempdir().expect("a folder");
+        let records = Records::open(data.path()).expect("records");
+        std::os::unix::fs::symlink("/dev/zero", records.folder.join("1")).expect("a link");
+        nix::unistd::mkfifo(&records.folder.join("2"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        fs::create_dir(records.folder.join("3")).expect("a folder");
+        fs::write(records.folder.join("4"), "{").expect("a file");
+        assert!(records.kill_leftovers().expect("a look").is_empty());
     }
 
     #[test]

@@ -21,7 +21,6 @@ pub mod limits;
 mod link;
 pub mod log;
 mod lookup;
-mod printable;
 mod role;
 mod session;
 mod sessions;

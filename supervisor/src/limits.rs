@@ -22,6 +22,10 @@ pub struct Limits {
     pub unread_lines: usize,
     /// Length of a log line; longer ones are cut into several.
     pub log_line_bytes: usize,
+    /// Per role: words that go to the log at once. More than this, and than the following: left out, and counted.
+    pub log_burst_bytes: u64,
+    /// Per role: words that go to the log in a second, in the long run.
+    pub log_bytes_per_second: u64,
 }
 
 impl Default for Limits {
@@ -36,6 +40,8 @@ impl Default for Limits {
             read_ahead_bytes: 2 << 20,
             unread_lines: 32,
             log_line_bytes: 8 << 10,
+            log_burst_bytes: 1 << 20,
+            log_bytes_per_second: 128 << 10,
         }
     }
 }

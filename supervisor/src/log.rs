@@ -1,11 +1,17 @@
 //! Where the words of workers go: their standard error and their `log` lines.
 
+mod allowance;
+
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+use tokio::time::Instant;
 
-use crate::printable::printable;
+use self::allowance::Allowance;
+use crate::limits::Limits;
+use rekindle_proto::printable::printable;
 
 /// One line of a worker's log, without its line break.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +32,7 @@ impl fmt::Display for WorkerLog<'_> {
     }
 }
 
-/// Takes the lines. Called from the tasks of the agent: it must not block for long.
+/// Takes the lines. Called from the tasks of the agent: it must not block, whoever reads or does not.
 pub type LogSink = Arc<dyn Fn(&WorkerLog<'_>) + Send + Sync>;
 
 /// A sink that hands the lines to `tracing`, at level `info` with target `worker`.
@@ -34,6 +40,49 @@ pub fn tracing_sink() -> LogSink {
     Arc::new(|line| {
         tracing::info!(target: "worker", session = %line.session, incarnation = %line.incarnation, "{line}");
     })
+}
+
+/// What the roles of one session say, on its way to the sink; bounded for each role, whichever process of it speaks.
+pub(crate) struct Words {
+    session: SessionId,
+    sink: LogSink,
+    burst: u64,
+    per_second: u64,
+    roles: Mutex<HashMap<String, Allowance>>,
+}
+
+impl Words {
+    pub(crate) fn new(session: SessionId, sink: LogSink, limits: &Limits) -> Self {
+        let (burst, per_second) = (limits.log_burst_bytes, limits.log_bytes_per_second);
+        Words { session, sink, burst, per_second, roles: Mutex::default() }
+    }
+
+    /// One line of a role.
+    pub(crate) fn say(&self, role: &str, incarnation: Incarnation, text: &str) {
+        let now = Instant::now();
+        self.with(role, now, |allowance| allowance.take(text, now, |text| self.pass(role, incarnation, text)));
+    }
+
+    /// A process of the role says nothing more.
+    pub(crate) fn end(&self, role: &str, incarnation: Incarnation) {
+        self.with(role, Instant::now(), |allowance| {
+            allowance.tell(&mut |text: &str| self.pass(role, incarnation, text));
+        });
+    }
+
+    fn with(&self, role: &str, now: Instant, what: impl FnOnce(&mut Allowance)) {
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        if !roles.contains_key(role) {
+            roles.insert(role.to_owned(), Allowance::new(self.burst, self.per_second, now));
+        }
+        if let Some(allowance) = roles.get_mut(role) {
+            what(allowance);
+        }
+    }
+
+    fn pass(&self, role: &str, incarnation: Incarnation, text: &str) {
+        (self.sink)(&WorkerLog { session: &self.session, role, incarnation, text });
+    }
 }
 
 /// Cuts a stream of bytes into log lines of bounded length.

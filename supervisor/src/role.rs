@@ -21,8 +21,8 @@ use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::Mode;
 use tokio::time::Instant;
 
+use crate::channel::digest::Digests;
 use crate::channel::inbox::Inbox;
-use crate::channel::message::Digests;
 use crate::channel::outbox::Outbox;
 use crate::worker_api::WorkerLine;
 use checkpoints::Checkpoints;

@@ -5,10 +5,14 @@ use rekindle_protocol::recovery::policy::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::printable;
+use rekindle_proto::printable;
 
 /// Length of what is quoted from a line that is not understood.
 const EXCERPT: usize = 200;
+/// Length of a word that is quoted; no word of the worker API is longer.
+const WORD: usize = 40;
+/// What libraries write for numbers that JSON does not have.
+const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 /// A line from a worker.
 #[derive(Clone, Debug)]
@@ -21,7 +25,7 @@ pub(crate) enum WorkerLine {
     Checkpoint { data: Box<RawValue> },
     /// For the log.
     Log { text: String },
-    /// Not a line of the worker API; why, and its beginning.
+    /// Not a line of the worker API, and why. Nothing of a message's payload is in it: it may be a secret.
     Garbage { what: String },
 }
 
@@ -46,15 +50,17 @@ struct Fields<'a> {
 impl WorkerLine {
     /// Reads one line, without its line break. Never fails: what is not understood becomes [`WorkerLine::Garbage`].
     pub(crate) fn parse(line: &[u8]) -> Self {
-        Self::understand(line).unwrap_or_else(|why| WorkerLine::Garbage { what: format!("{why}: {}", excerpt(line)) })
+        Self::understand(line).unwrap_or_else(|what| WorkerLine::Garbage { what })
     }
 
     fn understand(line: &[u8]) -> Result<Self, String> {
         if line.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err("a line that is no JSON object".to_owned());
+            return Err(format!("a line on standard output that is no JSON object{}", stray(line)));
         }
-        let fields: Fields<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("a line that is no JSON object ({error})"))?;
+        let fields: Fields<'_> = serde_json::from_slice(line).map_err(|error| {
+            let length = line.len();
+            format!("a line of {length} bytes that is no JSON object ({}{error})", no_number(line, error.column()))
+        })?;
         match string("type", fields.kind)?.as_str() {
             "send" => Ok(WorkerLine::Send {
                 to: string("to", fields.to)?,
@@ -67,7 +73,7 @@ impl WorkerLine {
             }
             "checkpoint" => Ok(WorkerLine::Checkpoint { data: value(fields.data) }),
             "log" => Ok(WorkerLine::Log { text: string("text", fields.text)? }),
-            other => Err(format!("a line of unknown type `{}`", excerpt(other.as_bytes()))),
+            other => Err(format!("a line of unknown type `{}`", printable::excerpt(other, WORD))),
         }
     }
 }
@@ -81,8 +87,22 @@ fn value(field: Option<&RawValue>) -> Box<RawValue> {
     field.map_or_else(|| RawValue::NULL.to_owned(), ToOwned::to_owned)
 }
 
-fn excerpt(line: &[u8]) -> String {
-    printable::excerpt(&String::from_utf8_lossy(line), EXCERPT)
+/// The text that something printed beside the protocol, `: text`; nothing of what may be a value in JSON.
+fn stray(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let value = |char: char| matches!(char, '{' | '[' | '"');
+    let text = text.split(value).next().unwrap_or_default().trim();
+    let is_number = text.starts_with(|char: char| char == '-' || char.is_ascii_digit());
+    if text.is_empty() || is_number { String::new() } else { format!(": {}", printable::excerpt(text, EXCERPT)) }
+}
+
+/// Says so if JSON ends at a number that it does not have: `` `NaN` is not in JSON; ``. Columns count from 1.
+fn no_number(line: &[u8], column: usize) -> String {
+    // The error may stand at the first letter, or at the one after it where two are alike to begin with.
+    let starts = column.saturating_sub(2)..column.saturating_add(1).min(line.len());
+    let found =
+        starts.filter_map(|start| NO_NUMBERS.into_iter().find(|word| line[start..].starts_with(word.as_bytes())));
+    found.into_iter().next().map_or_else(String::new, |word| format!("`{word}` is not in JSON; "))
 }
 
 /// A line to a worker.
@@ -149,7 +169,7 @@ impl LineCutter {
             let length = self.partial.len() + text.len();
             if length > self.longest {
                 self.broken = true;
-                let what = format!("a line longer than {} bytes: {}", self.longest, excerpt(self.beginning(text)));
+                let what = format!("a line longer than {} bytes", self.longest);
                 self.partial = Vec::new();
                 lines.push((WorkerLine::Garbage { what }, length));
                 return;
@@ -166,11 +186,6 @@ impl LineCutter {
                 self.partial.clear();
             }
         }
-    }
-
-    fn beginning<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
-        let all = if self.partial.is_empty() { text } else { &self.partial };
-        &all[..all.len().min(4 * EXCERPT)]
     }
 }
 
@@ -216,18 +231,40 @@ mod tests {
 
     #[test]
     fn everything_else_says_what_is_wrong() {
-        assert!(garbage("hello").starts_with("a line that is no JSON object: hello"));
-        assert!(garbage("[1]").starts_with("a line that is no JSON object: [1]"));
-        assert!(
-            garbage(r#"{"type":"send","to":"A","label":"x","payload":NaN}"#)
-                .starts_with("a line that is no JSON object (")
-        );
-        assert!(garbage("{}").starts_with("a line without `type`"));
-        assert!(garbage(r#"{"type":"sned"}"#).starts_with("a line of unknown type `sned`"));
-        assert!(garbage(r#"{"type":"send","to":"A"}"#).starts_with("a line without `label`"));
-        assert!(garbage(r#"{"type":"send","to":7,"label":"x"}"#).starts_with("a line whose `to` is no string"));
+        assert_eq!(garbage("hello"), "a line on standard output that is no JSON object: hello");
+        for number in NO_NUMBERS {
+            let said = garbage(&format!(r#"{{"type":"send","to":"A","label":"x","payload":[1,{number}]}}"#));
+            assert!(said.contains(&format!("(`{number}` is not in JSON; expected")), "{said}");
+        }
+        assert_eq!(garbage("{}"), "a line without `type`");
+        assert_eq!(garbage(r#"{"type":"sned"}"#), "a line of unknown type `sned`");
+        assert_eq!(garbage(r#"{"type":"send","to":"A"}"#), "a line without `label`");
+        assert_eq!(garbage(r#"{"type":"send","to":7,"label":"x"}"#), "a line whose `to` is no string");
         assert!(garbage(&"x".repeat(10_000)).len() < 1_000);
-        assert_eq!(garbage("\u{1b}[2J"), r"a line that is no JSON object: \u{1b}[2J");
+        assert_eq!(garbage("\u{1b}2J"), r"a line on standard output that is no JSON object: \u{1b}2J");
+    }
+
+    #[test]
+    fn no_fault_of_a_line_repeats_a_payload() {
+        let lines = [
+            r#"{"type":"sned","to":"A","label":"x","payload":"hunter2"}"#,
+            r#"{"type":"send","label":"x","payload":"hunter2"}"#,
+            r#"{"type":"send","to":"A","label":"x","payload":"hunter2""#,
+            r#"{"type":"send","to":"A","label":"x","payload":{"key":hunter2}}"#,
+            r#"{"payload":"hunter2","payload":"hunter2"}"#,
+            r#"{"type":{"secret":"hunter2"}}"#,
+            r#"{"type":"checkpoint","data":["hunter2",NaN]}"#,
+            r#"["hunter2"]"#,
+            r#""hunter2""#,
+            r#"sending {"type":"send","payload":"hunter2"}"#,
+            r#"sending "hunter2""#,
+        ];
+        for line in lines {
+            assert!(!garbage(line).contains("hunter"), "{}", garbage(line));
+        }
+        let mut cut = Vec::new();
+        LineCutter::new(10).push(br#"{"type":"send","to":"A","label":"x","payload":"hunter2"}"#, &mut cut);
+        assert!(matches!(cut.as_slice(), [(WorkerLine::Garbage { what }, _)] if !what.contains("send")), "{cut:?}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ line; `protocol check` prints one for each file, and `session watch` one for eac
 | 0 | done |
 | 1 | refused or invalid, or a session that did not complete |
 | 2 | wrong usage |
-| 3 | outcome unknown: the request may have been carried out |
+| 3 | outcome unknown: the request may have been carried out; or a watched session whose reader went away before it ended |
 | 4 | no leader reachable |
 | 130, 143 | `run` was ended by SIGINT or SIGTERM |
 

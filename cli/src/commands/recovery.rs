@@ -93,6 +93,8 @@ fn explain(recovery: &v1::Recovery, output: &Output) -> Result<()> {
         if explained.reasons.is_empty() {
             return format!("recovery {} is not decided yet", explained.number);
         }
-        explained.reasons.iter().map(|line| format!("{}\n", line.because)).collect()
+        let rows: Vec<_> =
+            explained.reasons.iter().map(|line| vec![line.role.to_owned(), line.because.to_owned()]).collect();
+        columns(&rows)
     })
 }

@@ -2,12 +2,18 @@
 //!
 //! A cluster of three nodes as child processes, the local supervisor in this process, the workers below it. All of it
 //! is gone when this ends, however it ends.
+//!
+//! The job does not depend on who reads what it prints: a reader that hangs misses lines and is told how many, one that
+//! goes away ends nothing, and the exit status is that of the job.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rekindle_files::Links;
 use rekindle_proto::client::Client;
 use rekindle_protocol::image::Image;
 use tempfile::TempDir;
@@ -18,9 +24,14 @@ use super::{Interrupts, block_on};
 use crate::args::{Crash, Global, Run};
 use crate::exit;
 use crate::local::{Fault, LocalSite, SiteConfig};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, not_whole};
+use crate::queue::Queue;
 use crate::start::{Prepared, is_name_taken, prepare, say_that_it_runs};
+use crate::talk::say;
 use crate::watch::{self, Summary, Watcher};
+
+/// How long an interrupted run waits for a reader that does not read.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs a deployment to its end.
 pub(crate) fn run(args: Run, global: &Global, output: &Output) -> Result<ExitCode> {
@@ -56,7 +67,8 @@ impl DataFolder {
             let folder = tempfile::Builder::new().prefix("rekindle-").tempdir();
             return Ok(DataFolder::Temporary(folder.context("cannot make a temporary folder")?));
         };
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        rekindle_files::own_folder(&folder, &["addresses", "agent", "node-1"], Links::Followed)
+            .with_context(|| format!("cannot use the folder {}", folder.display()))?;
         // Workers have another current folder.
         Ok(DataFolder::Given(folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?))
     }
@@ -67,13 +79,33 @@ impl DataFolder {
             DataFolder::Given(folder) => folder,
         }
     }
+
+    /// The command that goes on with a session whose data is kept here.
+    fn go_on(&self, file: &Path, session: &str) -> Option<String> {
+        let DataFolder::Given(folder) = self else { return None };
+        let (file, folder) = (shell_word(file), shell_word(folder));
+        Some(format!("rekindle run {file} --data-dir {folder} --session {session}"))
+    }
+}
+
+/// As a shell reads it back.
+fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+=@%,:".contains(&byte)) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 async fn supervise(args: Run, global: &Global, mut prepared: Prepared, output: &Output) -> Result<ExitCode> {
     let mut interrupts = Interrupts::new()?;
+    let lines =
+        Queue::start("output", io::stdout(), |count| format!("{GAP}… {count} lines are missing: nobody read them"))
+            .context("cannot start the thread that writes to standard output")?;
     let folder = DataFolder::new(args.data_dir)?;
     let temporary = folder.path().join("tmp");
-    std::fs::create_dir_all(&temporary).with_context(|| format!("cannot make the folder {}", temporary.display()))?;
+    rekindle_files::own_folder(&temporary, &[], Links::Refused)
+        .with_context(|| format!("cannot make the folder {}", temporary.display()))?;
     prepared.on_this_machine(&temporary)?;
     let mut wanted: Vec<_> =
         args.crash.into_iter().map(|Crash { role, events }| Fault::Worker { role, events }).collect();
@@ -90,24 +122,34 @@ async fn supervise(args: Run, global: &Global, mut prepared: Prepared, output: &
     let outcome = tokio::select! {
         biased;
         signal = interrupts.next() => Ok(End::Signal(signal)),
-        summary = play(&site, global, &prepared, &mut watcher, (&mut faults, &mut wanted), output) => {
+        summary = play(&site, global, &prepared, &mut watcher, (&mut faults, &mut wanted), (output, &lines)) => {
             summary.map(End::Summary)
         }
     };
     site.stop().await;
-    drop(folder);
     match outcome? {
         End::Summary(summary) => {
+            drop(folder);
+            let warning = output.paint_error(Tone::Change, "warning:");
             for fault in wanted {
-                let warning = output.paint_error(Tone::Change, "warning:");
-                exit::eprint(&format!("{warning} this did not happen, the role did not get there: {fault}"));
+                say(&format!("{warning} this did not happen, the role did not get there: {fault}"));
             }
-            finish(&summary, output)
+            finish(&summary, (output, &lines), &mut interrupts).await
         }
         End::Signal(signal) => {
-            let summary = watcher.end("cancelled", &format!("interrupted by signal {signal}"));
-            finish(&summary, output)?;
-            Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)))
+            let mut summary = watcher.end("interrupted", &format!("by signal {signal}"));
+            summary.go_on_with = folder.go_on(&args.file, watcher.session());
+            let hint = match &summary.go_on_with {
+                Some(command) => format!("to go on, run: {command}"),
+                None => "it cannot go on, its data was in a temporary folder; keep it with --data-dir".to_owned(),
+            };
+            say(&format!("hint: {hint}"));
+            lines.insist(text_of(&summary, output)?);
+            tokio::select! {
+                () = lines.flushed() => {}
+                () = tokio::time::sleep(FAREWELL) => {}
+            }
+            Ok(signalled(signal))
         }
     }
 }
@@ -117,23 +159,27 @@ enum End {
     Signal(i32),
 }
 
+/// In the place of the time in front of a line.
+const GAP: &str = "             ";
+
+fn signalled(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))
+}
+
 async fn play(
     site: &LocalSite,
     global: &Global,
     prepared: &Prepared,
     watcher: &mut Watcher,
     (faults, wanted): (&mut mpsc::UnboundedReceiver<Fault>, &mut Vec<Fault>),
-    output: &Output,
+    (output, lines): (&Output, &Queue),
 ) -> Result<Summary> {
     let client = Client::connect(site.endpoints())?.with_timeout(global.timeout);
     let session = watcher.session().to_owned();
     if output.is_text() {
         let roles = prepared.image.roles.join(", ");
-        output.line(format!(
-            "session {} of protocol {}: roles {roles}",
-            output.paint(Tone::Strong, &session),
-            output.paint(Tone::Strong, &prepared.image.name),
-        ))?;
+        let (name, protocol) = (output.paint(Tone::Strong, &session), output.paint(Tone::Strong, &prepared.image.name));
+        lines.offer(format!("session {name} of protocol {protocol}: roles {roles}\n").into_bytes());
     }
     match prepared.start(&client, &session).await {
         Ok(started) if started.already_running => say_that_it_runs(&session),
@@ -153,14 +199,14 @@ async fn play(
             Some(fault) = faults.recv() => {
                 wanted.retain(|wanted| *wanted != fault);
                 if output.is_text() {
-                    output.line(format!("             {}", output.paint(Tone::Bad, fault)))?;
+                    lines.offer(format!("{GAP}{}\n", output.paint(Tone::Bad, fault)).into_bytes());
                 }
             }
             event = events.next() => {
                 let event = event.transpose()?;
                 let Some(event) = event else { bail!("the events of session `{session}` ended before the session did") };
-                if output.is_text() {
-                    watch::print(&event, output)?;
+                if output.is_text() && let Some(line) = watch::line(&event, output)? {
+                    lines.offer(format!("{line}\n").into_bytes());
                 }
                 if let Some(summary) = watcher.take(&event) {
                     return Ok(summary);
@@ -170,7 +216,29 @@ async fn play(
     }
 }
 
-fn finish(summary: &Summary, output: &Output) -> Result<ExitCode> {
-    output.value(summary, |summary| watch::summary_text(summary, output))?;
+fn text_of(summary: &Summary, output: &Output) -> Result<Vec<u8>> {
+    let text = output.render(summary, |summary| watch::summary_text(summary, output))?;
+    Ok(format!("{text}\n").into_bytes())
+}
+
+/// Waits until the summary is written: everything else is over, and only a signal is more important.
+async fn finish(
+    summary: &Summary,
+    (output, lines): (&Output, &Queue),
+    interrupts: &mut Interrupts,
+) -> Result<ExitCode> {
+    lines.insist(text_of(summary, output)?);
+    tokio::select! {
+        () = lines.flushed() => {}
+        signal = interrupts.next() => return Ok(signalled(signal)),
+    }
+    match lines.failure() {
+        None => {}
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            let warning = output.paint_error(Tone::Change, "warning:");
+            say(&format!("{warning} the reader of standard output went away; the job went on to its end"));
+        }
+        Some(error) => return Err(not_whole(&error).into()),
+    }
     Ok(if summary.outcome == "completed" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

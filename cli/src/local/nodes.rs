@@ -13,12 +13,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rekindle_files::Links;
 use rekindle_proto::statemachine::ids::NodeId;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 const NODES: usize = 3;
+/// Many times what the file has.
+const ADDRESSES_BYTES: u64 = 4 << 10;
 const RESTART_DELAY: Duration = Duration::from_millis(500);
 
 /// The running nodes.
@@ -103,7 +106,7 @@ impl LocalNodes {
 ///
 /// The nodes of a data folder know each other by address, so the folder remembers the addresses for the next run.
 fn listeners(file: &Path) -> Result<BTreeMap<NodeId, TcpListener>> {
-    let remembered = match std::fs::read_to_string(file) {
+    let remembered = match rekindle_files::read_text(file, ADDRESSES_BYTES, Links::Refused) {
         Ok(text) => text.lines().map(str::to_owned).collect(),
         Err(error) if error.kind() == ErrorKind::NotFound => vec!["127.0.0.1:0".to_owned(); NODES],
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
@@ -119,16 +122,13 @@ fn listeners(file: &Path) -> Result<BTreeMap<NodeId, TcpListener>> {
     for listener in &listeners {
         addresses.push_str(&format!("{}\n", listener.local_addr()?));
     }
-    std::fs::write(file, addresses).with_context(|| format!("cannot write {}", file.display()))?;
+    rekindle_files::replace(file, addresses.as_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((1..).map(NodeId).zip(listeners).collect())
 }
 
 impl Plan {
     fn spawn(&self, listener: TcpListener) -> Result<Child> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
+        let log = rekindle_files::open_own(&self.log, File::options().append(true))
             .with_context(|| format!("cannot write {}", self.log.display()))?;
         let binary = std::env::current_exe().context("cannot find the running binary")?;
         Command::new(binary)

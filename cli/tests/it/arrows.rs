@@ -6,15 +6,23 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate may use of the workspace, in the built product.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
+    ("rekindle-files", &[]),
     ("rekindle-protocol", &[]),
     ("rekindle-statemachine", &["rekindle-protocol"]),
     ("rekindle-proto", &["rekindle-protocol", "rekindle-statemachine"]),
-    ("rekindle-node", &["rekindle-proto", "rekindle-statemachine"]),
-    ("rekindle-supervisor", &["rekindle-proto", "rekindle-protocol"]),
+    ("rekindle-node", &["rekindle-files", "rekindle-proto", "rekindle-statemachine"]),
+    ("rekindle-supervisor", &["rekindle-files", "rekindle-proto", "rekindle-protocol"]),
     (
         "rekindle",
-        &["rekindle-protocol", "rekindle-statemachine", "rekindle-proto", "rekindle-node", "rekindle-supervisor"],
+        &[
+            "rekindle-files",
+            "rekindle-protocol",
+            "rekindle-statemachine",
+            "rekindle-proto",
+            "rekindle-node",
+            "rekindle-supervisor",
+        ],
     ),
     ("rekindle-worker", &[]),
     ("rekindle-examples", &["rekindle-worker"]),

@@ -7,4 +7,5 @@ mod bad_input;
 mod double_fault;
 mod graph;
 mod run;
+mod streams;
 mod support;

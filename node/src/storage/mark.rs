@@ -21,7 +21,7 @@ pub(super) struct Mark {
 impl Mark {
     /// Opens or makes the file, and reads what it says; `None` if it says nothing, or was torn by a power loss.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<u64>)> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = rekindle_files::open_own(path, File::options().read(true).write(true))?;
         let mut bytes = [0; LENGTH];
         let said = match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => decode(bytes),

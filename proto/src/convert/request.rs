@@ -8,11 +8,15 @@ pub use rekindle_protocol::recovery::table::{Policy, RecoveryTable};
 use rekindle_protocol::{image::Image, load};
 use rekindle_statemachine::command::Command;
 use rekindle_statemachine::ids::{AgentId, ProtocolId, RequestId, SessionId};
+use rekindle_statemachine::limits::SESSION_BYTES;
 use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 
 use super::{mode_from_wire, retention_from_wire};
 use crate::status::RequestError;
-use crate::v1;
+use crate::{printable, v1};
+
+/// Most of a name that is repeated.
+const NAME_CHARS: usize = 100;
 
 /// The id of a request: 16 bytes.
 pub fn request_id(bytes: &[u8]) -> Result<RequestId, RequestError> {
@@ -40,6 +44,8 @@ pub fn register_protocol(request: &v1::RegisterProtocolRequest) -> Result<Comman
 /// The deployment in the order of the protocol's roles.
 pub fn spec(request: &v1::StartSessionRequest, image: &Image) -> Result<SessionSpec, RequestError> {
     let spec = request.spec.as_ref().ok_or_else(|| RequestError::invalid("the session has no spec"))?;
+    // Before anything of it is computed.
+    session_id(&request.session)?;
     session_spec(spec, image)
 }
 
@@ -62,6 +68,41 @@ pub fn start_session(request: &v1::StartSessionRequest, spec: SessionSpec, table
         table,
         generation: None,
     }
+}
+
+/// The id of a new session. Ids are written on command lines: one that begins with `-` would be taken for a flag.
+pub fn session_id(text: &str) -> Result<SessionId, RequestError> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || text.len() > SESSION_BYTES || text.starts_with('-') || !text.bytes().all(fits) {
+        let shown = printable::excerpt(text, SESSION_BYTES);
+        return Err(RequestError::invalid(format!(
+            "`{shown}` is no id of a session: 1 to {SESSION_BYTES} lower-case letters, digits or `-`, and no `-` in front"
+        )));
+    }
+    Ok(SessionId(text.to_owned()))
+}
+
+/// Folders and commands become those of a process: no word of them can hold a NUL, and the folder is the same on every
+/// host whatever its supervisor's own folder is.
+fn check_process(folder: &str, roles: &[RoleSpec]) -> Result<(), RequestError> {
+    if !folder.starts_with('/') || folder.contains('\0') {
+        let shown = printable::excerpt(folder, NAME_CHARS);
+        return Err(RequestError::invalid(format!("the folder of a session is an absolute path, `{shown}` is not")));
+    }
+    for role in roles {
+        if role.command.iter().any(|word| word.contains('\0')) {
+            return Err(RequestError::invalid("a command holds a NUL character"));
+        }
+        let bad = role
+            .environment
+            .iter()
+            .find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'));
+        if let Some((name, _)) = bad {
+            let shown = printable::excerpt(name, NAME_CHARS);
+            return Err(RequestError::invalid(format!("`{shown}` is no variable that a process can be given")));
+        }
+    }
+    Ok(())
 }
 
 /// Cancels a session.
@@ -104,9 +145,11 @@ fn session_spec(spec: &v1::SessionSpec, image: &Image) -> Result<SessionSpec, Re
         Some(role) => role_spec(role),
         None => Err(RequestError::invalid(format!("role `{name}` of protocol `{}` is not given", image.name))),
     });
+    let roles: Vec<_> = roles.collect::<Result<_, _>>()?;
+    check_process(&spec.folder, &roles)?;
     Ok(SessionSpec {
         retention,
-        roles: roles.collect::<Result<_, _>>()?,
+        roles,
         budget: RestartBudget { max_restarts: spec.max_restarts, window_ms: spec.window_ms },
         folder: spec.folder.clone(),
     })
@@ -159,10 +202,11 @@ mod tests {
     }
 
     fn start(roles: Vec<v1::RoleSpec>) -> Result<Command, RequestError> {
-        let spec = v1::SessionSpec { roles, max_restarts: 3, window_ms: 1000, ..Default::default() };
+        let folder = "/".to_owned();
+        let spec = v1::SessionSpec { roles, max_restarts: 3, window_ms: 1000, folder, ..Default::default() };
         let request = v1::StartSessionRequest { session: "s".into(), spec: Some(spec), ..Default::default() };
-        let spec = spec(&request, &image())?;
-        let table = table(&image(), &policy(&spec));
+        let spec = super::spec(&request, &image())?;
+        let table = super::table(&image(), &policy(&spec));
         Ok(start_session(&request, spec, table))
     }
 
@@ -188,6 +232,42 @@ mod tests {
         assert_eq!(spec.roles[1].mode, Mode::Replay);
         assert_eq!(spec.roles[1].agent, Some(AgentId("west".into())));
         assert_eq!(table.rows.len(), 2);
+    }
+
+    #[test]
+    fn ids_are_fit_for_command_lines_and_terminals() {
+        for good in ["s", "s-1", "0", &"x".repeat(64)] {
+            assert_eq!(session_id(good), Ok(SessionId(good.to_owned())));
+        }
+        for bad in ["", "-s", "--help", "S", "a b", "a\nb", "\u{1b}[2J", &"x".repeat(65), &"\u{7}".repeat(1 << 20)] {
+            let error = session_id(bad).expect_err("refused").to_string();
+            assert!(error.len() < 1_000 && !error.contains(|char: char| char.is_control()), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_no_process_can_be_given_is_refused() {
+        let spec = |folder: &str, role: v1::RoleSpec| v1::SessionSpec {
+            roles: vec![role, self::role("B")],
+            folder: folder.into(),
+            ..Default::default()
+        };
+        let variable = |name: &str, value: &str| v1::RoleSpec {
+            environment: [(name.to_owned(), value.to_owned())].into(),
+            ..role("A")
+        };
+        assert!(session_spec(&spec("/srv", variable("A", "b=c")), &image()).is_ok());
+        for (folder, role) in [
+            ("", role("A")),
+            ("srv", role("A")),
+            ("/srv\0", role("A")),
+            ("/srv", v1::RoleSpec { command: vec!["a\0b".into()], ..role("A") }),
+            ("/srv", variable("A=B", "c")),
+            ("/srv", variable("", "c")),
+            ("/srv", variable("A", "c\0")),
+        ] {
+            assert!(session_spec(&spec(folder, role), &image()).is_err());
+        }
     }
 
     #[test]

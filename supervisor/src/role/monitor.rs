@@ -6,7 +6,7 @@ use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Direction, Edge, Image, RoleId, State, StateId};
 
-use crate::printable;
+use rekindle_proto::printable;
 
 /// Characters of what a worker did that are reported; a label may be of any length.
 const LONGEST_GOT: usize = 500;

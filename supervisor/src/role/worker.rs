@@ -24,7 +24,7 @@ use super::Exit;
 use super::process::{self, Birth, Group, Pipes};
 use crate::leftovers::Records;
 use crate::limits::Limits;
-use crate::log::{LogLines, LogSink, WorkerLog};
+use crate::log::{LogLines, Words};
 use crate::session::Launch;
 use crate::session::input::Input;
 use crate::worker_api::{LineCutter, WorkerLine};
@@ -50,7 +50,7 @@ pub(crate) struct Worker {
 pub(crate) struct Surroundings {
     pub(crate) session: SessionId,
     pub(crate) inputs: mpsc::Sender<Input>,
-    pub(crate) log: LogSink,
+    pub(crate) words: Arc<Words>,
     pub(crate) limits: Limits,
     pub(crate) records: Option<Records>,
     pub(crate) tasks: TaskTracker,
@@ -212,10 +212,9 @@ impl Attendant {
 
     fn log(&self) -> Stderr {
         Stderr {
-            session: self.around.session.clone(),
             role: self.launch.name.clone(),
             incarnation: self.launch.incarnation,
-            sink: Arc::clone(&self.around.log),
+            words: Arc::clone(&self.around.words),
             lines: LogLines::new(self.around.limits.log_line_bytes),
         }
     }
@@ -331,10 +330,9 @@ impl Writer {
 
 /// A worker's standard error, on its way to the log.
 struct Stderr {
-    session: SessionId,
     role: String,
     incarnation: Incarnation,
-    sink: LogSink,
+    words: Arc<Words>,
     lines: LogLines,
 }
 
@@ -351,12 +349,13 @@ impl Stderr {
             }
         }
         drain(pipe, |bytes| self.take(bytes));
-        let Stderr { session, role, incarnation, sink, lines } = &mut self;
-        lines.finish(|text| sink(&WorkerLog { session, role, incarnation: *incarnation, text }));
+        let Stderr { role, incarnation, words, lines } = &mut self;
+        lines.finish(|text| words.say(role, *incarnation, text));
+        words.end(role, *incarnation);
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let Stderr { session, role, incarnation, sink, lines } = self;
-        lines.push(bytes, |text| sink(&WorkerLog { session, role, incarnation: *incarnation, text }));
+        let Stderr { role, incarnation, words, lines } = self;
+        lines.push(bytes, |text| words.say(role, *incarnation, text));
     }
 }

@@ -20,7 +20,7 @@ use super::{Effect, Launch, Report, Session, Wire};
 use crate::agent::{Host, LocalEvent};
 use crate::channel::carrier::Way;
 use crate::channel::outbox::Route;
-use crate::log::{LogLines, WorkerLog};
+use crate::log::{LogLines, Words};
 use crate::role::worker::{Surroundings, Worker};
 
 /// Inputs that are taken at once before effects are carried out.
@@ -54,7 +54,7 @@ impl Actor {
         let surroundings = Surroundings {
             session: session.id.clone(),
             inputs: mailbox,
-            log: Arc::clone(&host.log),
+            words: Arc::new(Words::new(session.id.clone(), Arc::clone(&host.log), &host.setup.limits)),
             limits: host.setup.limits.clone(),
             records: host.records.clone(),
             tasks: host.tasks.clone(),
@@ -204,11 +204,10 @@ impl Actor {
                 }
             }
             Effect::Log { role, incarnation, text } => {
-                let (session, name) = (&self.surroundings.session, self.session.role_name(role));
-                let sink = |text: &str| (self.host.log)(&WorkerLog { session, role: name, incarnation, text });
+                let (name, words) = (self.session.role_name(role), &self.surroundings.words);
                 let mut lines = LogLines::new(self.surroundings.limits.log_line_bytes);
-                lines.push(text.as_bytes(), sink);
-                lines.finish(sink);
+                lines.push(text.as_bytes(), |text| words.say(name, incarnation, text));
+                lines.finish(|text| words.say(name, incarnation, text));
             }
             Effect::Report(report) => self.reports.push_back(report),
             Effect::End => self.over = true,

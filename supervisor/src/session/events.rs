@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::{Effect, Session};
 use crate::channel::inbox::Inbox;
-use crate::channel::message::{Digest, Message};
-use crate::printable;
+use crate::channel::message::Message;
 use crate::role::checkpoints::Checkpoint;
 use crate::role::monitor::Move;
 use crate::role::replay::Replay;
 use crate::role::{Exit, Role, Stage, Wait};
 use crate::worker_api::{SupervisorLine, WorkerLine};
+use rekindle_proto::printable;
 
 /// A line that has to wait, and for what.
 pub(super) struct Later(pub(super) Wait, pub(super) WorkerLine);
@@ -188,7 +188,7 @@ impl Session {
         if role.mode == Mode::Replay
             && let Some(digests) = role.digests.get_mut(peer.index())
         {
-            digests.push(Digest::of(&payload));
+            digests.push(&payload);
         }
         if let Some(outbox) = role.outbox(peer) {
             outbox.push(label, payload);

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Effect, Launch, Session, Setup};
+use crate::channel::digest::Digests;
 use crate::channel::fence::Fence;
 use crate::channel::inbox::Inbox;
-use crate::channel::message::Digests;
 use crate::channel::outbox::Outbox;
 use crate::role::checkpoints::Checkpoints;
 use crate::role::monitor::Monitor;

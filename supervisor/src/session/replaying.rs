@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::events::receive_text;
-use crate::channel::message::Digest;
+use crate::channel::digest::Repeated;
 
 impl Session {
     /// A send that was done before: compared, and not sent again.
@@ -21,12 +21,13 @@ impl Session {
             self.differ(id, &edge, &format!("{to}!{label}"), now);
             return;
         }
-        let before = self.role(id).and_then(|role| role.digests.get(action.peer.index())?.get(index));
-        if before.is_some_and(|before| before != Digest::of(payload)) {
-            self.differ(id, &edge, &format!("{to}!{label} with another payload than before"), now);
-            return;
+        let digests = self.role(id).and_then(|role| role.digests.get(action.peer.index()));
+        match digests.map_or(Repeated::Unknown, |digests| digests.compare(index, payload)) {
+            Repeated::Same | Repeated::Unknown => self.repeated(id, &edge, now),
+            Repeated::Differs(place) => {
+                self.differ(id, &edge, &format!("{to}!{label} with another payload than before: {place}"), now);
+            }
         }
-        self.repeated(id, &edge, now);
     }
 
     /// A receive that was done before: the same message again.

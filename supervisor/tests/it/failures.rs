@@ -73,10 +73,10 @@ async fn a_worker_that_is_done_may_close_its_output_before_it_exits() {
 
 #[tokio::test]
 async fn what_a_worker_wrote_is_reported_without_control_characters() {
-    let script = "printf '\\033[2Jhe\\007llo\\n'";
+    let script = "printf '\\0332Jhe\\007llo\\n'";
     let (cause, ..) = fails(script, |_| {}).await;
     let FailureCause::Violation { got, .. } = cause else { panic!("{cause:?}") };
-    assert_eq!(got, r"a line that is no JSON object: \u{1b}[2Jhe\u{7}llo");
+    assert_eq!(got, r"a line on standard output that is no JSON object: \u{1b}2Jhe\u{7}llo");
 }
 
 #[tokio::test]
@@ -127,7 +127,10 @@ read never
     let (cause, ..) = fails("echo '{\"type\":\"receive\",\"from\":\"B\"}'; read never", |_| {}).await;
     assert_eq!(cause, violation("1|3", &["B!ping", "B!done"], "receive from B"));
     let (cause, ..) = fails("echo 'Traceback'; read never", |_| {}).await;
-    assert_eq!(cause, violation("1|3", &["B!ping", "B!done"], "a line that is no JSON object: Traceback"));
+    assert_eq!(
+        cause,
+        violation("1|3", &["B!ping", "B!done"], "a line on standard output that is no JSON object: Traceback")
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ const LEASE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn without_a_lease_no_worker_runs() {
-    let leader = Leader::start(1, Duration::from_secs(3)).await;
+    // Long enough for a busy machine to renew it, for it is to be lost only when the test wants it.
+    let leader = Leader::start(1, Duration::from_secs(10)).await;
     let host = Host::start(&leader, "one").await;
     let mut plan = host.plan(ping_pong(), Mode::Restart, &[("one", &host), ("one", &host)], &[IDLER, IDLER]);
     run(&leader, &["one"], &mut plan).await;

@@ -68,7 +68,7 @@ done
         FailureCause::Violation {
             state: "2".to_owned(),
             expected: vec!["A!pong as before".to_owned()],
-            got: "A!pong with another payload than before".to_owned(),
+            got: "A!pong with another payload than before: it differs as a whole".to_owned(),
         }
     );
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use rekindle_files::Links;
 use rekindle_protocol::check::{Accepted, CheckOptions, Method, Verdict};
 use rekindle_protocol::code::Code;
 use rekindle_protocol::corpus::{self, CorpusReport};
@@ -16,6 +17,9 @@ use serde::Serialize;
 use crate::args::{Deny, ProtocolCheck};
 use crate::output::{Output, Tone};
 use crate::protocols;
+
+/// Most of the size of a manifest or a baseline.
+const LIST_BYTES: u64 = 16 << 20;
 
 pub(super) fn run(args: &ProtocolCheck, output: &Output) -> Result<ExitCode> {
     if let Some(manifest) = &args.corpus {
@@ -130,10 +134,11 @@ struct Disagreement {
 }
 
 fn against_corpus(manifest: &Path, baseline: Option<&Path>, output: &Output) -> Result<ExitCode> {
-    let text = std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let text = rekindle_files::read_text(manifest, LIST_BYTES, Links::Followed)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
     let root = manifest.parent().unwrap_or(Path::new("")).to_str().context("the path of the corpus is not UTF-8")?;
     let root = if root.is_empty() { "." } else { root };
-    let report = corpus::run(&text, root, &mut |path| std::fs::read_to_string(path).ok());
+    let report = corpus::run(&text, root, &mut |path| protocols::module(path).ok());
     let known = baseline.map(known_disagreements).transpose()?.unwrap_or_default();
     let agreement = Agreement::new(report, &known);
     output.value(&agreement, |agreement| agreement_text(agreement, output))?;
@@ -142,7 +147,8 @@ fn against_corpus(manifest: &Path, baseline: Option<&Path>, output: &Output) -> 
 
 /// Paths at the start of the lines of a list; lines that start with `#` are comments.
 fn known_disagreements(list: &Path) -> Result<BTreeSet<String>> {
-    let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+    let text = rekindle_files::read_text(list, LIST_BYTES, Links::Followed)
+        .with_context(|| format!("cannot read {}", list.display()))?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }

@@ -5,9 +5,9 @@ use rekindle_protocol::check::CheckOptions;
 use rekindle_protocol::graph::Graph;
 
 use crate::args::{Format, ProtocolFile};
-use crate::exit::eprint;
 use crate::output::{Output, Tone};
 use crate::protocols;
+use crate::talk::say;
 
 pub(super) fn run(source: &ProtocolFile, output: &Output) -> Result<()> {
     let program = protocols::read(&source.file, &source.include)?.map_err(protocols::invalid)?;
@@ -20,7 +20,7 @@ pub(super) fn run(source: &ProtocolFile, output: &Output) -> Result<()> {
     }
     // Drawn all the same: whoever mends a protocol wants to see it.
     if !program.flaws(wanted, CheckOptions::default()).diagnostics.is_empty() {
-        eprint(&note(source, &graph, output));
+        say(&note(source, &graph, output));
     }
     Ok(())
 }

@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rekindle_files::Links;
 use rekindle_protocol::recovery::plan::{Plan, PlanInput, plan};
 
 use crate::output::{Output, columns};
 use crate::protocols;
 
+/// Most of a run's size.
+const RUN_BYTES: u64 = 64 << 20;
+
 pub(super) fn run(file: &Path, output: &Output) -> Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the run {}", file.display()))?;
+    let text = rekindle_files::read_text(file, RUN_BYTES, Links::Followed)
+        .with_context(|| format!("cannot read the run {}", file.display()))?;
     let input = PlanInput::from_json(&text).with_context(|| file.display().to_string())?;
     let module = file.parent().unwrap_or(Path::new("")).join(&input.protocol);
     let program =

@@ -1,10 +1,10 @@
-//! Text of workers, made fit for a terminal and a log.
+//! Text of others, names and words, made fit for a terminal and a log.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The text with its control characters written as escapes; letters of every script, and tabs, stay.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_control) {
         return Cow::Borrowed(text);
     }
@@ -20,10 +20,20 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The same, cut after so many characters of the text.
-pub(crate) fn excerpt(text: &str, longest: usize) -> String {
+pub fn excerpt(text: &str, longest: usize) -> String {
     match text.char_indices().nth(longest) {
         None => printable(text).into_owned(),
         Some((end, _)) => format!("{}…", printable(&text[..end])),
+    }
+}
+
+/// A text of several lines, with every other control character as an escape, cut after so many characters.
+pub fn lines(text: &str, longest: usize) -> String {
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    let text = lines.join("\n");
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
@@ -45,5 +55,7 @@ mod tests {
     fn an_excerpt_ends_at_a_character() {
         assert_eq!(excerpt("éé", 2), "éé");
         assert_eq!(excerpt("éé\u{1b}é", 3), r"éé\u{1b}…");
+        assert_eq!(lines("a\n\u{1b}b", 100), "a\n\\u{1b}b");
+        assert_eq!(lines("abc\nd", 4), "abc\n…");
     }
 }
