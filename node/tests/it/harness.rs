@@ -88,7 +88,8 @@ impl Cluster {
         let node = self.nodes.get_mut(&id).expect("a known node");
         assert!(node.running.is_none(), "node {id} runs");
         let old = std::mem::replace(&mut node.folder, tempfile::tempdir().expect("a temporary folder"));
-        old.close().expect("removed");
+        // The writer of a killed node ends, and lets go of its files, a moment after the node.
+        wait_for("the folder to be free", || std::fs::remove_dir_all(old.path()).ok());
     }
 
     /// Waits until a node cannot go on, and says why. It is to be killed after that like any other.
