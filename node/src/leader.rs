@@ -3,7 +3,7 @@
 //! Orders need no work here: applying an entry hands them to the attached agents, and an agent that attaches gets all
 //! that stand. So whatever a leader leaves undone when it dies, the next one does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +106,8 @@ impl Leader {
     /// Who owes positions or acknowledgements for too long, by this leader's own clock.
     fn too_late(&self, owed: Vec<Debt>, debts: &mut HashMap<Debt, Instant>) -> Vec<Holder> {
         let now = Instant::now();
-        debts.retain(|debt, _| owed.contains(debt));
+        let still: HashSet<&Debt> = owed.iter().collect();
+        debts.retain(|debt, _| still.contains(debt));
         let late = |debt: &Debt| {
             let since = *debts.entry(debt.clone()).or_insert(now);
             let limit = match debt.what {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the lock is held for the length of one entry or one look, never across an await.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use rekindle_statemachine::StateMachine;
 use rekindle_statemachine::command::{Entry, Reply};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, ClusterTime};
 use crate::hub::Hub;
+use crate::raft::threads::aside;
 
 /// The state machine, how far it is, and who is to hear of its effects.
 pub(crate) struct Replica {
@@ -49,7 +50,7 @@ impl Replica {
 
     /// Applies an entry and hands its effects to the agents that are attached here: on a follower, none.
     pub(crate) fn apply(&self, index: u64, entry: &Entry) -> Reply {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.exclusive();
         let applied = state.apply(index, entry);
         // Still under the lock: an agent that attaches sees either the effect or the state after it.
         self.hub.deliver(applied.effects);
@@ -60,15 +61,25 @@ impl Replica {
 
     /// Passes over an entry that the state machine does not see.
     pub(crate) fn pass(&self, index: u64) {
-        let _state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let _state = self.exclusive();
         self.applied.send_replace(index);
     }
 
     /// Replaces the state by that of a snapshot.
     pub(crate) fn install(&self, index: u64, state: StateMachine) {
-        let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.exclusive();
         *current = state;
         self.time.applied(current.time(), self.clock.as_ref());
         self.applied.send_replace(index);
+    }
+
+    /// For apply, which runs on the threads of the consensus: while it waits for who is looking, another thread takes
+    /// over what else was to run on this one.
+    fn exclusive(&self) -> RwLockWriteGuard<'_, StateMachine> {
+        match self.state.try_write() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => aside(|| self.state.write().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 }

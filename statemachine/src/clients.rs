@@ -13,7 +13,7 @@ use crate::limits;
 /// The client table.
 ///
 /// Invariants: `order` holds each key of `answers` once, in the order of time; no more than [`limits::REQUESTS`].
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Clients {
     answers: BTreeMap<RequestId, Reply>,
     order: VecDeque<(EntryTime, RequestId)>,

@@ -31,8 +31,30 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
     }
 }
 
-impl StateMachine {
+/// The state as it was at one entry, whatever is applied after that.
+#[derive(Clone, Debug)]
+pub struct View(State);
+
+impl View {
     /// The whole state as bytes: the same on every node that has applied the same entries.
+    pub fn snapshot(&self) -> Vec<u8> {
+        bytes::versioned(SNAPSHOT_VERSION, &self.0)
+    }
+
+    /// BLAKE3 of the snapshot's bytes.
+    pub fn digest(&self) -> [u8; 32] {
+        *blake3::hash(&self.snapshot()).as_bytes()
+    }
+}
+
+impl StateMachine {
+    /// The state as of now, to be read while entries are applied. Costs as much as there are sessions and protocols,
+    /// whatever their size; the entries that come while it is held copy the sessions that they change, once each.
+    pub fn view(&self) -> View {
+        View(self.state.clone())
+    }
+
+    /// See [`View::snapshot`].
     pub fn snapshot(&self) -> Vec<u8> {
         bytes::versioned(SNAPSHOT_VERSION, &self.state)
     }
@@ -45,7 +67,7 @@ impl StateMachine {
             (found, _) => return Err(DecodeError::Version { found, known: SNAPSHOT_VERSION }),
         };
         state.check().map_err(DecodeError::Damaged)?;
-        let index = Index::of(state.sessions.values());
+        let index = Index::of(state.sessions.values().map(|session| &**session));
         Ok(StateMachine { state, index })
     }
 

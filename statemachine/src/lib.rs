@@ -28,8 +28,10 @@ pub mod protocols;
 pub mod recovery;
 mod rules;
 pub mod session;
+mod shared;
 pub mod spec;
 mod state;
 
+pub use codec::View;
 pub use machine::{Applied, StateMachine};
 pub use rekindle_protocol as protocol;

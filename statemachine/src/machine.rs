@@ -18,6 +18,7 @@ use crate::rules::{
     acknowledgement, agent_loss, cancel, checkpoint, failure, finish, orders, placement, position, start,
 };
 use crate::session::{Phase, Session};
+use crate::shared::Shared;
 use crate::state::State;
 
 /// The whole replicated state.
@@ -44,7 +45,7 @@ impl StateMachine {
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         self.state.time = self.state.time.max(entry.time);
         let moment = Moment { time: self.state.time, proposer: entry.proposer };
-        self.state.clients.expire(moment.time);
+        self.state.clients.to_mut().expire(moment.time);
         if let Some(reply) = entry.request.and_then(|request| self.state.clients.answer(request)) {
             return Applied { reply, effects: Vec::new() };
         }
@@ -54,7 +55,7 @@ impl StateMachine {
             Err(rejection) => Reply::Rejected(rejection),
         };
         if let Some(request) = entry.request {
-            self.state.clients.remember(request, moment.time, reply.clone());
+            self.state.clients.to_mut().remember(request, moment.time, reply.clone());
         }
         Applied { reply, effects }
     }
@@ -138,7 +139,7 @@ impl StateMachine {
     fn register_protocol(&mut self, image: &Image) -> Result<Reply, Rejection> {
         let id = protocols::check(image)?;
         if let Some(known) = self.state.protocols.get(&id) {
-            return if known == image {
+            return if **known == *image {
                 Ok(Reply::Protocol(id))
             } else {
                 Err(Rejection::Invalid(format!("another protocol is known as `{id}`")))
@@ -147,7 +148,7 @@ impl StateMachine {
         if self.state.protocols.len() >= limits::PROTOCOLS {
             return Err(Rejection::limit("protocols", limits::PROTOCOLS));
         }
-        self.state.protocols.insert(id.clone(), image.clone());
+        self.state.protocols.insert(id.clone(), Shared::new(image.clone()));
         Ok(Reply::Protocol(id))
     }
 
@@ -183,7 +184,7 @@ impl StateMachine {
         }
         let session = start::new_session(moment, generation, launch, image);
         self.index.add(&session);
-        self.state.sessions.insert(launch.session.clone(), session);
+        self.state.sessions.insert(launch.session.clone(), Shared::new(session));
         self.on(moment, launch.session, |scene, session| {
             start::launch(scene, session, effects);
             Ok(Reply::Done)
@@ -209,7 +210,7 @@ impl StateMachine {
     ) -> Result<Reply, Rejection> {
         let State { sessions, protocols, agents, .. } = &mut self.state;
         let unknown = || Rejection::UnknownSession(id.clone());
-        let session = sessions.get_mut(id).ok_or_else(unknown)?;
+        let session = sessions.get_mut(id).ok_or_else(unknown)?.to_mut();
         let image = protocols.get(&session.protocol).ok_or_else(unknown)?;
         let had_ended = session.has_ended();
         self.index.remove(session);
@@ -293,7 +294,7 @@ impl StateMachine {
     }
 
     fn place_waiting(&mut self, moment: Moment, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
-        let waits = |id: &&SessionId| self.state.sessions.get(*id).is_some_and(placement::waits);
+        let waits = |id: &&SessionId| self.state.sessions.get(*id).is_some_and(|session| placement::waits(session));
         let sessions: Vec<SessionId> = self.index.unsettled.iter().filter(waits).cloned().collect();
         for session in sessions {
             self.on(moment, &session, |scene, session| {
@@ -314,22 +315,22 @@ impl StateMachine {
 
     /// Every registered protocol, by id.
     pub fn protocols(&self) -> impl Iterator<Item = (&ProtocolId, &Image)> {
-        self.state.protocols.iter()
+        self.state.protocols.iter().map(|(id, image)| (id, &**image))
     }
 
     /// One registered protocol.
     pub fn protocol(&self, id: &ProtocolId) -> Option<&Image> {
-        self.state.protocols.get(id)
+        self.state.protocols.get(id).map(|image| &**image)
     }
 
     /// Every session that is remembered, by id, ended ones too.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.state.sessions.values()
+        self.state.sessions.values().map(|session| &**session)
     }
 
     /// One session.
     pub fn session(&self, id: &SessionId) -> Option<&Session> {
-        self.state.sessions.get(id)
+        self.state.sessions.get(id).map(|session| &**session)
     }
 
     /// Every agent that holds a lease, by id.

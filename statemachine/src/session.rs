@@ -21,6 +21,7 @@ use crate::events::{SessionEvent, SessionEventKind};
 use crate::ids::{AgentId, EntryTime, Epoch, Generation, Incarnation, ProtocolId, RecoveryNumber, SessionId};
 use crate::limits;
 use crate::recovery::{Ending, Gathering, Opening, Record, Recovery, Restoring};
+use crate::shared::Shared;
 use crate::spec::SessionSpec;
 
 /// One running, or ended, instance of a protocol.
@@ -92,7 +93,7 @@ pub struct Role {
     /// Of the known events, how many no failure can take away: all their sends are held by their receivers' supervisors.
     pub proven: u64,
     /// Stored checkpoints, by position.
-    pub(crate) checkpoints: BTreeMap<u64, Vec<u8>>,
+    pub(crate) checkpoints: BTreeMap<u64, Shared<Vec<u8>>>,
     /// The known events. `known` is their number while the session lives; empty afterwards.
     pub(crate) recorded: History,
     /// Floors of its incarnations; no later one replaces an earlier one of the list.

@@ -11,18 +11,19 @@ use crate::ids::{AgentId, EntryTime, ProtocolId, SessionId};
 use crate::limits;
 use crate::protocols;
 use crate::session::Session;
+use crate::shared::Shared;
 
-/// The whole replicated state.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole replicated state. A clone shares what is large: it costs as much as there are sessions and protocols.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The greatest entry time so far.
     pub(crate) time: EntryTime,
-    pub(crate) protocols: BTreeMap<ProtocolId, Image>,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) protocols: BTreeMap<ProtocolId, Shared<Image>>,
+    pub(crate) sessions: BTreeMap<SessionId, Shared<Session>>,
     /// Ended sessions, in the order of their ends.
     pub(crate) ended: VecDeque<SessionId>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
-    pub(crate) clients: Clients,
+    pub(crate) clients: Shared<Clients>,
 }
 
 impl State {

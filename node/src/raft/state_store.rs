@@ -15,13 +15,13 @@ use futures::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use rekindle_statemachine::StateMachine;
 use rekindle_statemachine::codec::decode_entry;
 use rekindle_statemachine::command::Reply;
+use rekindle_statemachine::{StateMachine, View};
 
 use super::log_store::corrupt;
 use super::snapshots::Snapshots;
-use super::threads::apart;
+use super::threads::{apart, aside};
 use super::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 use crate::replica::Replica;
 
@@ -33,11 +33,11 @@ pub(crate) struct StateStore {
     membership: Membership,
 }
 
-/// A snapshot that is taken and not stored yet.
+/// A snapshot that is taken and neither written out nor stored yet: entries are applied meanwhile.
 pub(crate) struct Taken {
     snapshots: Snapshots,
     meta: SnapshotMeta,
-    data: Bytes,
+    view: View,
 }
 
 impl StateStore {
@@ -91,9 +91,9 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     }
 
     async fn get_snapshot_builder(&mut self) -> Taken {
-        let data = apart(usize::MAX, || self.replica.state().snapshot()).into();
+        let view = self.replica.state().view();
         let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
-        Taken { snapshots: self.snapshots.clone(), meta, data }
+        Taken { snapshots: self.snapshots.clone(), meta, view }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
@@ -114,7 +114,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Taken {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        self.snapshots.store(&self.meta, &self.data).await?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: self.data.clone() })
+        let data = Bytes::from(aside(|| self.view.snapshot()));
+        self.snapshots.store(&self.meta, &data).await?;
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: data })
     }
 }

@@ -74,6 +74,11 @@ impl Drop for Threads {
 
 /// Does what takes long for `bytes` of input, while another thread takes over the rest of what runs on this one.
 pub(super) fn apart<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes >= LONG_ENTRY { aside(work) } else { work() }
+}
+
+/// Does something that takes long, or waits, while another thread takes over the rest of what runs on this one.
+pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
     let many = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if many && bytes >= LONG_ENTRY { tokio::task::block_in_place(work) } else { work() }
+    if many { tokio::task::block_in_place(work) } else { work() }
 }

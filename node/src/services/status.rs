@@ -46,15 +46,17 @@ pub(super) fn status(service: &ClusterService, digest: bool) -> v1::Status {
         matched_index: member.matched,
         heard_ms_ago: member.heard.filter(|_| member.id != own).map(millis),
     };
-    let (applied_index, digest, agents) = replica.look(|state, applied| {
-        let digest = if digest { hex(&state.digest()) } else { String::new() };
+    let (applied_index, view, agents) = replica.look(|state, applied| {
+        let view = digest.then(|| state.view());
         let roles = |agent: &AgentId| {
             let live = state.sessions().filter(|session| !session.has_ended());
             live.flat_map(|session| &session.roles).filter(|role| role.agent.as_ref() == Some(agent)).count()
         };
         let agents = state.agents().map(|agent| view::agent(agent, roles(&agent.id))).collect();
-        (applied, digest, agents)
+        (applied, view, agents)
     });
+    // Without holding up what is applied meanwhile.
+    let digest = view.map_or_else(String::new, |view| hex(&view.digest()));
     v1::Status {
         node_id: own.0,
         leader_id: leader.map_or(0, |leader| leader.0),

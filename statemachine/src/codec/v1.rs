@@ -22,6 +22,7 @@ use crate::ids::{
 };
 use crate::recovery::{self, Acknowledged, Decision, Ending, FailedRole, Gathering, Opening, Restoring, Scope};
 use crate::session::{self, Role};
+use crate::shared::Shared;
 use crate::spec::SessionSpec;
 use crate::state;
 
@@ -224,10 +225,11 @@ impl TryFrom<State> for state::State {
         let State { time, protocols, sessions, ended, agents, clients } = old;
         let session = |(id, old): (SessionId, Session)| {
             let session = session::Session::try_from(old).map_err(|what| format!("session `{id}`: {what}"))?;
-            Ok((id, session))
+            Ok((id, Shared::new(session)))
         };
         let sessions = sessions.into_iter().map(session).collect::<Result<_, String>>()?;
-        Ok(state::State { time, protocols, sessions, ended, agents, clients })
+        let protocols = protocols.into_iter().map(|(id, image)| (id, Shared::new(image))).collect();
+        Ok(state::State { time, protocols, sessions, ended, agents, clients: Shared::new(clients) })
     }
 }
 

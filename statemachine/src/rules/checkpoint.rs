@@ -12,6 +12,7 @@ use crate::command::{Rejection, Reply};
 use crate::limits;
 use crate::rules::scene::{Process, Scene, being_replaced, reconcile, require_current};
 use crate::session::Session;
+use crate::shared::Shared;
 
 /// A worker's state at the position that `steps` reach from `after`.
 pub(crate) struct Saved<'a> {
@@ -50,7 +51,7 @@ pub(crate) fn store_checkpoint(
     let role = &mut session.roles[id.index()];
     role.record(recorded);
     role.proven = role.proven.max(reached.position());
-    role.checkpoints.insert(reached.position(), saved.data.to_vec());
+    role.checkpoints.insert(reached.position(), Shared::new(saved.data.to_vec()));
     while role.checkpoints.len() > limits::CHECKPOINTS {
         role.checkpoints.pop_first();
     }

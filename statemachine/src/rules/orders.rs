@@ -89,7 +89,7 @@ fn restart(role: &Role, id: RoleId, open: &Restoring, with_checkpoint: bool) -> 
     Some(RestartOrder {
         history: role.recorded.clone(),
         base: line.base,
-        checkpoint: checkpoint.cloned(),
+        checkpoint: checkpoint.map(|data| data.to_vec()),
         sent: line.sent.clone(),
         received: line.received.clone(),
     })

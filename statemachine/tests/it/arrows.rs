@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom to the top.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "ids",
+    "shared",
     "limits",
     "bytes",
     "spec",
