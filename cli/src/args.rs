@@ -94,6 +94,12 @@ pub(crate) enum Command {
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Say whether every node of --endpoints serves, or whether a local supervisor holds its lease: for health checks
+    Health {
+        /// Name of a local supervisor to ask the cluster about, instead of the nodes
+        #[arg(long)]
+        agent: Option<String>,
+    },
     /// Protocols: what they say, and what a failure would cost
     #[command(subcommand)]
     Protocol(Protocol),

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod cluster;
+pub(crate) mod health;
 pub(crate) mod node;
 pub(crate) mod protocol;
 pub(crate) mod recovery;

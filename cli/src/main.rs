@@ -58,6 +58,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Node(node) => commands::node::run(node),
         Command::Agent(agent) => commands::agent::run(agent, &global),
         Command::Cluster(cluster) => commands::cluster::run(&cluster, &global, output),
+        Command::Health { agent } => commands::health::run(agent.as_deref(), &global, output),
         Command::Protocol(protocol) => commands::protocol::run(protocol, &global, output),
         Command::Session(session) => commands::session::run(session, &global, output),
         Command::Recovery(recovery) => commands::recovery::run(recovery, &global, output),

@@ -6,6 +6,7 @@ mod arrows;
 mod bad_input;
 mod double_fault;
 mod graph;
+mod health;
 mod run;
 mod streams;
 mod support;
