@@ -43,11 +43,13 @@ pub enum Fault {
     PowerLoss,
     /// The wall clock of one node jumps by years.
     ClockJump,
+    /// One node comes back without its disk while there is a majority only with it; later it has its disk again.
+    Wipe,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 19] = [
+    pub const ALL: [Fault; 20] = [
         Fault::Halves,
         Fault::MajorityRing,
         Fault::Bridge,
@@ -67,6 +69,7 @@ impl Fault {
         Fault::DiskFreeze,
         Fault::PowerLoss,
         Fault::ClockJump,
+        Fault::Wipe,
     ];
 
     /// As it is written after `--faults`.
@@ -91,6 +94,7 @@ impl Fault {
             Fault::DiskFreeze => "disk-freeze",
             Fault::PowerLoss => "power-loss",
             Fault::ClockJump => "clock-jump",
+            Fault::Wipe => "wipe",
         }
     }
 
@@ -117,7 +121,7 @@ impl Fault {
 
     /// Whether a majority of the nodes runs and is connected all the while, so that there must be progress.
     pub fn leaves_majority(self) -> bool {
-        !matches!(self, Fault::Loss | Fault::KillAll | Fault::KillRandom)
+        !matches!(self, Fault::Loss | Fault::KillAll | Fault::KillRandom | Fault::Wipe)
     }
 
     /// What it does to the file system of nodes, if anything.

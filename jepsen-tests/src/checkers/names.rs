@@ -93,10 +93,7 @@ impl Model for Names {
                 (*state, &[Answer::Started])
             }
             (Call::Start { .. }, Name::Open { .. }) => (*state, &[Answer::Exists]),
-            // Releases differ: the first ones repeat `started` to the same specification. No answer may change the name.
-            (Call::Start { variant: asked, .. }, Name::Cancelled { variant }) if *asked == variant => {
-                (*state, &[Answer::Started, Answer::Ended, Answer::Exists])
-            }
+            // A name that has ended is not a request that was answered: nothing is started under it.
             (Call::Start { .. }, Name::Cancelled { .. }) => (*state, &[Answer::Exists, Answer::Ended]),
             (Call::Cancel { .. } | Call::Get { .. }, Name::Absent) => (*state, &[Answer::Absent]),
             (Call::Cancel { .. }, Name::Open { variant }) => (Name::Cancelled { variant }, &[Answer::Cancelled]),

@@ -93,7 +93,8 @@ pub fn pairs(fault: Fault, hosts: Hosts, dice: &mut Dice) -> Option<(Vec<(usize,
         | Fault::DiskFull
         | Fault::DiskFreeze
         | Fault::PowerLoss
-        | Fault::ClockJump => return None,
+        | Fault::ClockJump
+        | Fault::Wipe => return None,
     };
     Some(found)
 }

@@ -97,6 +97,28 @@ impl NodeDisk {
         self.mount()
     }
 
+    /// The node's data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn away(&self) -> PathBuf {
+        self.folder.join("data.away")
+    }
+
+    /// The data folder is gone. Nobody may use it.
+    pub fn lose_data(&self) -> Result<()> {
+        std::fs::rename(self.data(), self.away()).context("the node has no data to lose")
+    }
+
+    /// The data folder is there again as it was; what came into its place is not.
+    pub fn find_data(&self) -> Result<()> {
+        if self.data().exists() {
+            std::fs::remove_dir_all(self.data())?;
+        }
+        Ok(std::fs::rename(self.away(), self.data())?)
+    }
+
     /// Whether a new file can be written.
     pub fn takes_writes(&self) -> bool {
         let probe = self.folder.join("probe");

@@ -1,11 +1,13 @@
 //! Carries out faults, and looks whether they bite.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use rekindle_proto::client::Client;
+use rekindle_proto::v1::GetStatusRequest;
 use tokio::time::sleep;
 
 use super::cuts::{self, Hosts};
@@ -29,6 +31,7 @@ const YEARS: u64 = 10;
 pub struct Nemesis {
     site: Arc<Site>,
     begin: Instant,
+    findings: Mutex<Vec<String>>,
 }
 
 /// A frozen disk thaws when this goes, whatever ends the run: what waits for it could not even be killed.
@@ -47,7 +50,12 @@ type Struck = (String, Option<String>);
 impl Nemesis {
     /// One that breaks this site; times count from `begin`.
     pub fn new(site: Arc<Site>, begin: Instant) -> Self {
-        Nemesis { site, begin }
+        Nemesis { site, begin, findings: Mutex::default() }
+    }
+
+    /// What was seen during faults and must not be. The list is empty then.
+    pub fn take_findings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Carries out one fault from its begin to its end. Everything runs again then.
@@ -99,6 +107,7 @@ impl Nemesis {
             Fault::DiskFreeze => freeze(node, planned.lasts).await,
             Fault::PowerLoss => cut_power(node),
             Fault::ClockJump => jump(node, planned.lasts, dice).await,
+            Fault::Wipe => self.wipe(place, planned.lasts, dice).await,
         }
     }
 
@@ -141,6 +150,39 @@ impl Nemesis {
         let node = &self.site.nodes[place];
         let killed = node.restart()?;
         Ok((node.host.name.clone(), killed.then(|| format!("killed as leader of term {term}, started again"))))
+    }
+
+    /// A node without its disk knows nothing of what it acknowledged. So many others stand still that only with it
+    /// there would be a majority: nothing must be answered then. Later it has its disk again.
+    async fn wipe(&self, place: usize, lasts: Duration, dice: &mut Dice) -> Result<Struck> {
+        let nodes = self.site.nodes.len();
+        let node = &self.site.nodes[place];
+        let others: Vec<_> = dice.shuffled(nodes).into_iter().filter(|other| *other != place).collect();
+        let (intact, still) = others.split_at(nodes / 2);
+        node.process().kill()?;
+        node.disk.lose_data()?;
+        for other in still {
+            self.site.nodes[*other].process().signal(Signal::SIGSTOP)?;
+        }
+        node.start()?;
+        let asked = Client::connect(intact.iter().map(|other| self.site.nodes[*other].endpoint()))?.with_timeout(lasts);
+        let answered = asked.get_status(GetStatusRequest::default()).await;
+        for other in still {
+            self.site.nodes[*other].process().signal(Signal::SIGCONT)?;
+        }
+        let ran = node.process().is_running()?;
+        node.process().kill()?;
+        node.process().take_ends();
+        node.disk.find_data()?;
+        let name = &node.host.name;
+        if let Ok(status) = answered {
+            self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
+                "{name}, which lost its disk, counts: without it there is no majority, yet node {} leads term {}",
+                status.leader_id, status.term
+            ));
+        }
+        let words = if ran { "the node waited" } else { "the node ended" };
+        Ok((name.clone(), Some(format!("it came back with an empty folder, {words}"))))
     }
 
     /// Kills these, and starts them again: the first one first.

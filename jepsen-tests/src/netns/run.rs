@@ -49,7 +49,7 @@ struct Evidence {
     lines: Vec<Line>,
     aftermath: Aftermath,
     bites: Vec<Bite>,
-    /// Ends of processes that no fault brought about.
+    /// Ends of processes that no fault brought about, and what processes did during faults that they must not.
     ends: Vec<String>,
     /// Index at which all nodes stood in the end.
     agreed: Option<u64>,
@@ -164,7 +164,8 @@ async fn under_faults(options: &Options, site: &Arc<Site>, sessions: Sessions, p
     let watching = tokio::spawn(watch.clone().run(site.nodes.clone()));
     let asking = tokio::spawn(clients.run(options.clients));
     let working = tokio::spawn(sessions.clone().run(options.sessions));
-    let bites = strike(site, plan, begin, options.duration).await?;
+    let nemesis = Nemesis::new(Arc::clone(site), begin);
+    let bites = strike(&nemesis, plan, begin, options.duration).await?;
     site.heal()?;
     site.start()?;
     let healed = history.now();
@@ -176,7 +177,7 @@ async fn under_faults(options: &Options, site: &Arc<Site>, sessions: Sessions, p
     let agreed = agree(&watch, options.nodes, options.patience).await;
     watch.stop();
     joined(watching, "watch").await?;
-    let mut ends = Vec::new();
+    let mut ends = nemesis.take_findings();
     for member in site.members() {
         let mut process = member.process();
         process.is_running()?;
@@ -202,8 +203,7 @@ async fn joined(task: JoinHandle<Result<()>>, what: &str) -> Result<()> {
     ended.with_context(|| format!("the {what} do not stop"))?.with_context(|| format!("the {what} were lost"))?
 }
 
-async fn strike(site: &Arc<Site>, plan: &[Planned], begin: Instant, duration: Duration) -> Result<Vec<Bite>> {
-    let nemesis = Nemesis::new(Arc::clone(site), begin);
+async fn strike(nemesis: &Nemesis, plan: &[Planned], begin: Instant, duration: Duration) -> Result<Vec<Bite>> {
     let mut bites = Vec::new();
     for planned in plan {
         sleep(planned.at.saturating_sub(begin.elapsed())).await;

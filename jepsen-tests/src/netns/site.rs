@@ -114,7 +114,7 @@ impl Site {
         for id in 1..=options.nodes {
             let name = format!("n{id}");
             let disk = NodeDisk::new(kind, mounts, &name)?;
-            let data = disk.folder.join("data").to_string_lossy().into_owned();
+            let data = disk.data().to_string_lossy().into_owned();
             let id_text = id.to_string();
             let arguments = ["node", "start", "--id", &id_text, "--peers", &peers.join(","), "--data-dir", &data]
                 .map(str::to_owned)
@@ -131,7 +131,7 @@ impl Site {
         for number in 1..=options.agents {
             let name = format!("a{number}");
             let disk = NodeDisk::new(Disk::Any, mounts, &name)?;
-            let data = disk.folder.join("data").to_string_lossy().into_owned();
+            let data = disk.data().to_string_lossy().into_owned();
             let listen = format!("10.77.0.{}:{AGENT_PORT}", 100 + number);
             let endpoints = endpoints.join(",");
             let arguments = [

@@ -42,6 +42,17 @@ fn a_name_given_twice_is_rejected() {
 }
 
 #[test]
+fn a_name_that_ended_and_is_given_again_is_rejected() {
+    let ended = [
+        operation(0, start(0), Known(Answer::Started), (0, 10)),
+        operation(0, cancel(), Known(Answer::Cancelled), (20, 30)),
+    ];
+    let again = |answer| ended.iter().cloned().chain([operation(1, start(0), Known(answer), (40, 50))]);
+    accepts(&judge(&again(Answer::Ended).collect::<Vec<_>>()));
+    rejects(&judge(&again(Answer::Started).collect::<Vec<_>>()), "no order");
+}
+
+#[test]
 fn an_answer_between_two_reads_of_the_other_is_rejected() {
     // The cancel overlaps both reads; the first has seen it, the second, later one has not.
     let history = [
