@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
-use rekindle_proto::payload;
+use rekindle_proto::payload::Format;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tonic::service::Interceptor;
@@ -22,6 +22,8 @@ use crate::storage::writer::Writer;
 use crate::storage::{Disk, Op, Table};
 
 const IDENTITY: &[u8] = b"identity";
+/// Of [`ClusterIdentity`].
+pub(crate) const IDENTITY_FORMAT: Format = Format::disk("cluster's identity", 1);
 
 /// Tells a cluster from every other one, whatever their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,8 +98,7 @@ impl Participation {
     pub(crate) fn open(disk: &dyn Disk, writer: Writer, history: bool) -> io::Result<Self> {
         let part = match disk.get(Table::Meta, IDENTITY)? {
             Some(bytes) => Part::Of(
-                payload::decode("cluster's identity", &bytes)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+                IDENTITY_FORMAT.decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
             ),
             None if history => Part::Unnamed,
             None => Part::None,
@@ -123,7 +124,7 @@ impl Participation {
             Part::Unnamed => return Err(JoinError::Unnamed),
             Part::None => {}
         }
-        let value = payload::encode(&identity).into();
+        let value = IDENTITY_FORMAT.encode(&identity).into();
         self.writer.commit(vec![Op::Put { table: Table::Meta, key: Bytes::from_static(IDENTITY), value }]).await?;
         self.part.send_replace(Part::Of(identity));
         Ok(())

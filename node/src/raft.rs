@@ -18,11 +18,18 @@ pub(crate) mod threads;
 mod types;
 
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod suite;
 
+use rekindle_proto::payload::Format;
 use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::metadata::{Ascii, MetadataValue};
 
+/// Of requests and answers between nodes.
+const MESSAGE: Format = Format::wire("message of a node", 1);
+/// Of what comes before the first chunk of a snapshot: the sender's vote, and what the snapshot holds.
+const SNAPSHOT_HEADER: Format = Format::wire("snapshot's header", 1);
 /// Metadata of every call between nodes: for whom it is.
 const ADDRESSEE: &str = "rekindle-node";
 /// Of one message between nodes: an append with its entries, or a chunk of a snapshot.

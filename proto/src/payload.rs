@@ -1,4 +1,4 @@
-//! Values of the state machine inside `bytes` fields: one version byte, then the value in postcard.
+//! Values of the state machine inside `bytes` fields, and what nodes store: one version byte, then the value in postcard.
 //!
 //! Both ends are this program, but not always of the same release: another version is refused by name, never guessed at.
 
@@ -7,8 +7,38 @@ use rekindle_statemachine::effect::Order;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Version of the encoding that this build writes, and the only one that it reads.
-pub const VERSION: u8 = 2;
+/// One encoding, with a version of its own: to change one is not to make the others unreadable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    what: &'static str,
+    version: u8,
+    place: Place,
+}
+
+/// Where bytes of a format are met, which decides what to do about another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Between two processes that run now.
+    Wire,
+    /// In a data folder.
+    Disk,
+}
+
+impl Place {
+    fn way_out(self) -> &'static str {
+        match self {
+            Place::Wire => "run the same release at both ends",
+            Place::Disk => "start this folder with the release that wrote it",
+        }
+    }
+}
+
+/// Commands of agents, in `AgentCommand.command`.
+pub const COMMAND: Format = Format::wire("command", 2);
+/// Replies to agents, in `AgentReply.reply`.
+pub const REPLY: Format = Format::wire("reply", 2);
+/// Orders to agents, in `AgentOrder.order`.
+pub const ORDER: Format = Format::wire("order", 2);
 
 /// Why bytes are not a value of this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +50,10 @@ pub enum PayloadError {
         what: &'static str,
     },
     /// From another release.
-    #[error(
-        "the {what} has encoding version {found}, this build reads version {VERSION} only: run the same release at both ends"
-    )]
+    #[error("the {} has format version {found}, this build reads version {}: {}", .format.what, .format.version, .format.place.way_out())]
     Version {
         /// What should have been there.
-        what: &'static str,
+        format: Format,
         /// The version found.
         found: u8,
     },
@@ -39,57 +67,75 @@ pub enum PayloadError {
     },
 }
 
-/// Version byte, then the value.
-///
-/// # Panics
-/// Never for types that derive [`Serialize`] and hold no sequence of unknown length.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("a derived value of known lengths always encodes")
-}
-
-/// The value behind the version byte; `what` names it in the error.
-pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, PayloadError> {
-    let (&found, rest) = bytes.split_first().ok_or(PayloadError::Empty { what })?;
-    if found != VERSION {
-        return Err(PayloadError::Version { what, found });
+impl Format {
+    /// A format between processes; `what` names its values in errors.
+    pub const fn wire(what: &'static str, version: u8) -> Self {
+        Format { what, version, place: Place::Wire }
     }
-    let (value, left) =
-        postcard::take_from_bytes(rest).map_err(|error| PayloadError::Malformed { what, reason: error.to_string() })?;
-    if left.is_empty() {
-        Ok(value)
-    } else {
-        Err(PayloadError::Malformed { what, reason: format!("{} bytes too many", left.len()) })
+
+    /// A format in data folders; `what` names its values in errors.
+    pub const fn disk(what: &'static str, version: u8) -> Self {
+        Format { what, version, place: Place::Disk }
+    }
+
+    /// The version that this build writes, and the only one that it reads.
+    pub const fn version(self) -> u8 {
+        self.version
+    }
+
+    /// Version byte, then the value.
+    ///
+    /// # Panics
+    /// Never for types that derive [`Serialize`] and hold no sequence of unknown length.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Vec<u8> {
+        postcard::to_extend(value, vec![self.version]).expect("a derived value of known lengths always encodes")
+    }
+
+    /// The value behind the version byte.
+    pub fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, PayloadError> {
+        let what = self.what;
+        let (&found, rest) = bytes.split_first().ok_or(PayloadError::Empty { what })?;
+        if found != self.version {
+            return Err(PayloadError::Version { format: self, found });
+        }
+        let (value, left) = postcard::take_from_bytes(rest)
+            .map_err(|error| PayloadError::Malformed { what, reason: error.to_string() })?;
+        if left.is_empty() {
+            Ok(value)
+        } else {
+            Err(PayloadError::Malformed { what, reason: format!("{} bytes too many", left.len()) })
+        }
     }
 }
 
 /// For `AgentCommand.command`.
 pub fn encode_command(command: &Command) -> Vec<u8> {
-    encode(command)
+    COMMAND.encode(command)
 }
 
 /// Of `AgentCommand.command`.
 pub fn decode_command(bytes: &[u8]) -> Result<Command, PayloadError> {
-    decode("command", bytes)
+    COMMAND.decode(bytes)
 }
 
 /// For `AgentReply.reply`.
 pub fn encode_reply(reply: &Reply) -> Vec<u8> {
-    encode(reply)
+    REPLY.encode(reply)
 }
 
 /// Of `AgentReply.reply`.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, PayloadError> {
-    decode("reply", bytes)
+    REPLY.decode(bytes)
 }
 
 /// For `AgentOrder.order`.
 pub fn encode_order(order: &Order) -> Vec<u8> {
-    encode(order)
+    ORDER.encode(order)
 }
 
 /// Of `AgentOrder.order`.
 pub fn decode_order(bytes: &[u8]) -> Result<Order, PayloadError> {
-    decode("order", bytes)
+    ORDER.decode(bytes)
 }
 
 #[cfg(test)]
@@ -114,10 +160,13 @@ mod tests {
         assert_eq!(decode_reply(&[]), Err(PayloadError::Empty { what: "reply" }));
         bytes.push(0);
         assert!(matches!(decode_reply(&bytes), Err(PayloadError::Malformed { what: "reply", .. })));
-        bytes[0] = VERSION + 1;
+        bytes[0] = REPLY.version() + 1;
         let error = decode_reply(&bytes).expect_err("another version");
-        assert_eq!(error, PayloadError::Version { what: "reply", found: VERSION + 1 });
+        assert_eq!(error, PayloadError::Version { format: REPLY, found: REPLY.version() + 1 });
         assert!(error.to_string().contains("run the same release"), "{error}");
-        assert!(matches!(decode_command(&[VERSION, 0xff, 0xff]), Err(PayloadError::Malformed { what: "command", .. })));
+        assert!(matches!(
+            decode_command(&[COMMAND.version(), 0xff, 0xff]),
+            Err(PayloadError::Malformed { what: "command", .. })
+        ));
     }
 }

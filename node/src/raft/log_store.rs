@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use rekindle_proto::payload;
+use rekindle_proto::payload::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,6 +28,10 @@ use crate::storage::{Disk, Durability, Op, Table};
 const VOTE: &[u8] = b"vote";
 const PURGED: &[u8] = b"purged";
 const COMMITTED: &[u8] = b"committed";
+/// Of an entry of the log: its place, and the bytes of the command in the state machine's own format.
+pub(super) const ENTRY: Format = Format::disk("log entry", 1);
+/// Of the marks beside the log: vote, purged, committed.
+pub(super) const MARK: Format = Format::disk("log's mark", 1);
 /// The cache forgets written entries beyond this.
 const CACHE_BYTES: usize = 32 << 20;
 /// One answer to a reader, and so one message to a follower, stops at the first entry past this.
@@ -277,7 +281,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let last = {
             let mut tail = self.tail();
             for entry in entries {
-                let value = Bytes::from(payload::encode(&entry));
+                let value = Bytes::from(ENTRY.encode(&entry));
                 let bytes = value.len();
                 ops.push(Op::Put { table: Table::Log, key: key(entry.log_id.index), value });
                 tail.push(entry, bytes);
@@ -357,12 +361,12 @@ fn delete(from: u64, to: u64) -> Op {
 }
 
 fn put_mark<T: Serialize>(name: &'static [u8], value: &T) -> Op {
-    Op::Put { table: Table::Meta, key: Bytes::from_static(name), value: payload::encode(value).into() }
+    Op::Put { table: Table::Meta, key: Bytes::from_static(name), value: MARK.encode(value).into() }
 }
 
 fn mark<T: DeserializeOwned>(disk: &dyn Disk, name: &[u8]) -> io::Result<Option<T>> {
     let Some(bytes) = disk.get(Table::Meta, name)? else { return Ok(None) };
-    payload::decode("log's mark", &bytes).map(Some).map_err(corrupt)
+    MARK.decode(&bytes).map(Some).map_err(corrupt)
 }
 
 fn first_index(disk: &dyn Disk) -> io::Result<Option<u64>> {
@@ -375,7 +379,7 @@ fn first_index(disk: &dyn Disk) -> io::Result<Option<u64>> {
 }
 
 fn decode_entry(key: &[u8], value: &[u8]) -> io::Result<LogEntry> {
-    let entry: LogEntry = payload::decode("log entry", value).map_err(corrupt)?;
+    let entry: LogEntry = ENTRY.decode(value).map_err(corrupt)?;
     if key != entry.log_id.index.to_be_bytes() {
         return Err(corrupt(format!("the log has entry {} under another index", entry.log_id.index)));
     }

@@ -26,7 +26,6 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openraft::{BasicNode, OptionalSend};
-use rekindle_proto::payload;
 use rekindle_proto::v1::raft_client::RaftClient;
 use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
 use serde::Serialize;
@@ -39,7 +38,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::types::{Snapshot, TypeConfig, Vote};
-use super::{ADDRESSEE, MESSAGE_LIMIT, addressee};
+use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER, addressee};
 use crate::config::Timings;
 use crate::connections::NODE_HEADERS;
 use crate::connector::Connector;
@@ -279,7 +278,7 @@ impl NetSnapshot<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let header = Bytes::from(payload::encode(&(vote, &snapshot.meta)));
+        let header = Bytes::from(SNAPSHOT_HEADER.encode(&(vote, &snapshot.meta)));
         let data = snapshot.snapshot;
         let first = SnapshotChunk { header, data: data.slice(..data.len().min(CHUNK)) };
         let rest = (CHUNK..data.len()).step_by(CHUNK).map(move |start| SnapshotChunk {
@@ -308,11 +307,11 @@ impl NetBackoff<TypeConfig> for Peer {
 }
 
 fn message<T: Serialize>(value: &T) -> RaftMessage {
-    RaftMessage { payload: payload::encode(value).into() }
+    RaftMessage { payload: MESSAGE.encode(value).into() }
 }
 
 fn read<T: DeserializeOwned>(message: &RaftMessage) -> Result<T, Error> {
-    payload::decode("answer of a node", &message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    MESSAGE.decode(&message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
 }
 
 /// A node that is not there, or that is another one, is not asked again at once.

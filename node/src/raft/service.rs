@@ -6,7 +6,6 @@ use bytes::BytesMut;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
-use rekindle_proto::payload;
 use rekindle_proto::v1::raft_server::{self, RaftServer};
 use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
 use serde::Serialize;
@@ -18,7 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::types::{Raft, Snapshot, SnapshotMeta, TypeConfig, Vote};
-use super::{ADDRESSEE, MESSAGE_LIMIT};
+use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER};
 
 /// A greater snapshot than the state machine's limits allow.
 const SNAPSHOT_LIMIT: usize = 4 << 30;
@@ -108,8 +107,8 @@ fn requests(stream: Streaming<RaftMessage>) -> impl Stream<Item = AppendEntriesR
 
 async fn receive(mut chunks: Streaming<SnapshotChunk>) -> Result<(Vote, Snapshot), Status> {
     let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a first chunk"))?;
-    let (vote, meta): (Vote, SnapshotMeta) = payload::decode("snapshot's header", &first.header)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let (vote, meta): (Vote, SnapshotMeta) =
+        SNAPSHOT_HEADER.decode(&first.header).map_err(|error| Status::invalid_argument(error.to_string()))?;
     let mut data = BytesMut::from(first.data);
     while let Some(chunk) = chunks.message().await? {
         if data.len() + chunk.data.len() > SNAPSHOT_LIMIT {
@@ -121,11 +120,11 @@ async fn receive(mut chunks: Streaming<SnapshotChunk>) -> Result<(Vote, Snapshot
 }
 
 fn read<T: DeserializeOwned>(message: &RaftMessage) -> Result<T, Status> {
-    payload::decode("request of a node", &message.payload).map_err(|error| Status::invalid_argument(error.to_string()))
+    MESSAGE.decode(&message.payload).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn message<T: Serialize>(value: &T) -> RaftMessage {
-    RaftMessage { payload: payload::encode(value).into() }
+    RaftMessage { payload: MESSAGE.encode(value).into() }
 }
 
 /// The consensus answers every call until it stops.

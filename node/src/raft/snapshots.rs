@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rekindle_proto::payload;
+use rekindle_proto::payload::Format;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -22,6 +22,9 @@ use crate::storage::{Disk, Durability, Op, Table};
 const CURRENT: &[u8] = b"snapshot";
 const CHUNK: usize = 1 << 20;
 
+/// Of [`Description`].
+pub(super) const DESCRIPTION: Format = Format::disk("snapshot's description", 1);
+
 /// Stores and loads. Clones share the order of stores.
 #[derive(Clone)]
 pub(crate) struct Snapshots {
@@ -31,11 +34,11 @@ pub(crate) struct Snapshots {
     storing: Arc<Mutex<()>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Description {
-    generation: u64,
-    bytes: u64,
-    meta: SnapshotMeta,
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Description {
+    pub(super) generation: u64,
+    pub(super) bytes: u64,
+    pub(super) meta: SnapshotMeta,
 }
 
 impl Snapshots {
@@ -59,7 +62,7 @@ impl Snapshots {
             self.writer.submit(vec![put], Durability::Buffered, || ()).await?;
         }
         let description = Description { generation, bytes: data.len() as u64, meta: meta.clone() };
-        let value = payload::encode(&description).into();
+        let value = DESCRIPTION.encode(&description).into();
         let put = Op::Put { table: Table::Meta, key: Bytes::from_static(CURRENT), value };
         self.writer.commit(vec![put]).await?;
         self.clear(0..generation).await
@@ -82,7 +85,7 @@ impl Snapshots {
 
     fn description(&self) -> io::Result<Option<Description>> {
         let Some(bytes) = self.disk.get(Table::Meta, CURRENT)? else { return Ok(None) };
-        payload::decode("snapshot's description", &bytes).map(Some).map_err(corrupt)
+        DESCRIPTION.decode(&bytes).map(Some).map_err(corrupt)
     }
 
     async fn clear(&self, generations: std::ops::Range<u64>) -> io::Result<()> {

@@ -7,10 +7,11 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use prost::Message as _;
 use rekindle_proto::convert::{request, view};
+use rekindle_proto::payload::Format;
 use rekindle_proto::status::RequestError;
+use rekindle_proto::v1;
 use rekindle_proto::v1::command_reply::Outcome;
 use rekindle_proto::v1::command_request::Command as Asked;
-use rekindle_proto::{payload, v1};
 use rekindle_statemachine::command::{Command, Rejection, Reply};
 use rekindle_statemachine::ids::{ProtocolId, RequestId, SessionId};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ use crate::raft::consensus::Consensus;
 use crate::replica::Replica;
 use crate::workshop::{Key, Room, Workshop};
 
+/// What a recovery table is computed from; compared within this process only.
+const TABLE_INPUT: Format = Format::wire("input of a recovery table", 1);
 /// Commands of one stream that go to the log in one go.
 const BATCH: usize = 512;
 /// Batches of one stream under way.
@@ -202,7 +205,7 @@ impl ClusterService {
         };
         let spec = request::spec(request, &image)?;
         let policy = request::policy(&spec);
-        let key = key(&payload::encode(&(&protocol, policy.retention, &policy.modes)));
+        let key = key(&TABLE_INPUT.encode(&(&protocol, policy.retention, &policy.modes)));
         let table = self.tables.result(key, move || Arc::new(request::table(&image, &policy)));
         let table = table.await.ok_or_else(stopping)?;
         Ok((id, request::start_session(request, spec, request::RecoveryTable::clone(&table))))
