@@ -47,6 +47,7 @@ fix: setup
 bless: setup
 	REWRITE=1 $(CARGO) test --locked -p rekindle-protocol --test it -- goldens golden up_to_date
 	REWRITE=1 $(CARGO) test --locked -p rekindle-statemachine --test it scripts
+	REWRITE=1 $(CARGO) test --locked -p rekindle-node --lib formats
 	REWRITE=1 $(CARGO) test --locked -p rekindle --bin rekindle the_document_lists
 
 # Optimised build; compiles RocksDB once more.

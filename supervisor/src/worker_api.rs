@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(garbage("hello"), "a line on standard output that is no JSON object: hello");
         for number in NO_NUMBERS {
             let said = garbage(&format!(r#"{{"type":"send","to":"A","label":"x","payload":[1,{number}]}}"#));
-            assert!(said.contains(&format!("(`{number}` is not in JSON; expected")), "{said}");
+            assert!(said.contains(&format!("(`{number}` is not in JSON; ")), "{said}");
         }
         assert_eq!(garbage("{}"), "a line without `type`");
         assert_eq!(garbage(r#"{"type":"sned"}"#), "a line of unknown type `sned`");

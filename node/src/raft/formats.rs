@@ -2,7 +2,7 @@
 //! misunderstand each other, is seen here first.
 //!
 //! `testdata/formats/NAME.VERSION.hex` was written by the release that brought the version. A new version gets a new
-//! file beside the old one, and the decoder of the old one stays; run once with `REKINDLE_UPDATE_GOLDENS=1` to record it.
+//! file beside the old one, and the decoder of the old one stays; run `make bless` to record it.
 
 use std::fmt::{Debug, Write};
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ fn recorded(path: &PathBuf) -> Vec<u8> {
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, format: Format, value: &T) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/formats");
     let path = folder.join(format!("{name}.{}.hex", format.version()));
-    if std::env::var_os("REKINDLE_UPDATE_GOLDENS").is_some() {
+    if std::env::var_os("REWRITE").is_some() {
         std::fs::write(&path, hex(&format.encode(value))).expect("the folder is writable");
     }
     let bytes = recorded(&path);
