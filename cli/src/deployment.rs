@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rekindle_files::Links;
-use rekindle_proto::statemachine::ids::AgentId;
-use rekindle_proto::statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use rekindle_protocol::image::Image;
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::ids::AgentId;
+use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

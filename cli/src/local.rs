@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rekindle_proto::statemachine::ids::{AgentId, NodeId};
+use rekindle_statemachine::ids::{AgentId, NodeId};
 use rekindle_supervisor::{Agent, AgentConfig, CrashAt, LocalEvent, RunningAgent};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rekindle_proto::client::{Client, ClientError};
 use rekindle_proto::convert::{mode_to_wire, retention_to_wire};
-use rekindle_proto::statemachine::spec::SessionSpec;
 use rekindle_proto::status::NAME_TAKEN;
 use rekindle_proto::v1;
 use rekindle_protocol::image::Image;
 use rekindle_protocol::program::Program;
+use rekindle_statemachine::spec::SessionSpec;
 
 use crate::deployment::DeploymentFile;
 use crate::protocols;

@@ -4,7 +4,7 @@ pub mod cause;
 pub mod request;
 pub mod view;
 
-use rekindle_statemachine::protocol::recovery::policy::{Mode, Retention};
+use rekindle_protocol::recovery::policy::{Mode, Retention};
 
 use crate::v1;
 

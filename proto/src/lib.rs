@@ -18,5 +18,3 @@ pub mod status;
 pub mod v1 {
     tonic::include_proto!("rekindle.v1");
 }
-
-pub use rekindle_statemachine as statemachine;

@@ -34,4 +34,3 @@ mod state;
 
 pub use codec::View;
 pub use machine::{Applied, StateMachine};
-pub use rekindle_protocol as protocol;

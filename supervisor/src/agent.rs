@@ -1,4 +1,4 @@
-//! The agent as a whole: configuration, start, local events, shutdown.
+//! The agent as a whole: configuration, start, shutdown.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rekindle_files::Links;
-use rekindle_proto::statemachine::agents::check_agent;
-use rekindle_proto::statemachine::command::Rejection;
-use rekindle_proto::statemachine::ids::{AgentId, Incarnation, NodeId, SessionId};
 use rekindle_proto::v1::channels_server::ChannelsServer;
+use rekindle_statemachine::agents::check_agent;
+use rekindle_statemachine::command::Rejection;
+use rekindle_statemachine::ids::{AgentId, NodeId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,11 +21,13 @@ use tonic::transport::server::TcpIncoming;
 use crate::channel::carrier::Carriers;
 use crate::channel::service::ChannelService;
 use crate::faults::CrashAt;
+use crate::host::Host;
 use crate::leftovers::Records;
 use crate::limits::Limits;
 use crate::link::{Link, LinkSetup};
+use crate::local_event::EventHook;
 use crate::log::{LogSink, tracing_sink};
-use crate::session::{Report, Setup};
+use crate::session::Setup;
 use crate::sessions::Sessions;
 
 const REPORTS: usize = 256;
@@ -77,56 +79,6 @@ impl fmt::Debug for AgentConfig {
     }
 }
 
-/// Takes local events.
-pub type EventHook = Arc<dyn Fn(&LocalEvent) + Send + Sync>;
-
-/// What happens on this host, told as it happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalEvent {
-    /// A worker process runs.
-    WorkerStarted {
-        /// Its session.
-        session: SessionId,
-        /// The role that it plays.
-        role: String,
-        /// Which process of that role.
-        incarnation: Incarnation,
-        /// Its process id, which is its group's too.
-        pid: u32,
-    },
-    /// A worker is about to be killed by [`AgentConfig::faults`]. Told before it happens.
-    WorkerCrashedByFault {
-        /// Its session.
-        session: SessionId,
-        /// The role that it plays.
-        role: String,
-        /// Which process of that role.
-        incarnation: Incarnation,
-        /// Its completed events.
-        events: u64,
-        /// The leader of the cluster, as last heard from it.
-        leader: Option<NodeId>,
-    },
-    /// The cluster refuses what was reported of a role, for good. Its session ends, unless the report was only a
-    /// checkpoint.
-    ReportRefused {
-        /// Its session.
-        session: SessionId,
-        /// Why.
-        reason: String,
-    },
-    /// Another node leads.
-    LeaderChanged {
-        /// The leader.
-        node: NodeId,
-    },
-    /// The lease ended; every worker of this agent is gone, and it goes on as a new instance.
-    LeaseLost {
-        /// Why.
-        why: String,
-    },
-}
-
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -172,18 +124,6 @@ pub enum AgentError {
     /// Messages of other agents cannot be taken any more.
     #[error("messages of other local supervisors cannot be taken any more: {0}")]
     Serving(String),
-}
-
-/// What all parts of an agent share.
-pub(crate) struct Host {
-    pub(crate) setup: Setup,
-    pub(crate) log: LogSink,
-    pub(crate) hook: EventHook,
-    pub(crate) records: Option<Records>,
-    pub(crate) carriers: Carriers,
-    pub(crate) reports: mpsc::Sender<Report>,
-    pub(crate) leader: watch::Receiver<Option<NodeId>>,
-    pub(crate) tasks: TaskTracker,
 }
 
 /// The local supervisor.

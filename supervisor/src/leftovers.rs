@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rand::RngCore;
 use rekindle_files::Links;
-use rekindle_proto::statemachine::ids::SessionId;
+use rekindle_statemachine::ids::SessionId;
 use serde::{Deserialize, Serialize};
 
 use rekindle_proto::printable;

@@ -4,7 +4,7 @@
 //! other local supervisors, keeps and replays them, and carries out what the leader of the cluster orders. What it
 //! decides itself is only that its lease is over; everything else is decided by the replicated state machine.
 //!
-//! * [`agent`]: configuration, start, shutdown, local events. The only thing that others use.
+//! * [`agent`]: configuration, start, shutdown; [`LocalEvent`] is what happens meanwhile.
 //! * `link`: the stream to the leader, the lease, reports and orders.
 //! * `session`: one actor per session; its state is free of I/O and gives effects.
 //! * `role`: one role's monitor, replay, and process.
@@ -16,9 +16,11 @@
 pub mod agent;
 mod channel;
 pub mod faults;
+mod host;
 mod leftovers;
 pub mod limits;
 mod link;
+mod local_event;
 pub mod log;
 mod lookup;
 mod role;
@@ -26,7 +28,8 @@ mod session;
 mod sessions;
 mod worker_api;
 
-pub use agent::{Agent, AgentConfig, AgentError, EventHook, LocalEvent, RunningAgent, StartError};
+pub use agent::{Agent, AgentConfig, AgentError, RunningAgent, StartError};
 pub use faults::CrashAt;
 pub use limits::Limits;
+pub use local_event::{EventHook, LocalEvent};
 pub use log::{LogSink, WorkerLog};

@@ -15,16 +15,17 @@ mod pending;
 use std::collections::HashSet;
 
 use rekindle_proto::payload::{decode_order, decode_reply};
-use rekindle_proto::statemachine::command::{Rejection, Reply};
-use rekindle_proto::statemachine::effect::Order;
-use rekindle_proto::statemachine::ids::{AgentId, AgentInstance, NodeId, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind as Say;
 use rekindle_proto::v1::node_message::Kind as Hear;
+use rekindle_statemachine::command::{Rejection, Reply};
+use rekindle_statemachine::effect::Order;
+use rekindle_statemachine::ids::{AgentId, AgentInstance, NodeId, SessionId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::agent::{AgentError, EventHook, LocalEvent};
+use crate::agent::AgentError;
+use crate::local_event::{EventHook, LocalEvent};
 use crate::session::input::Control;
 use crate::session::{Report, Wanted};
 use crate::sessions::Sessions;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
+use rekindle_statemachine::ids::{Incarnation, SessionId};
 use tokio::time::Instant;
 
 use self::allowance::Allowance;

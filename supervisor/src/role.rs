@@ -15,10 +15,10 @@ pub(crate) mod worker;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::FailureCause;
-use rekindle_proto::statemachine::ids::Incarnation;
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::FailureCause;
+use rekindle_statemachine::ids::Incarnation;
 use tokio::time::Instant;
 
 use crate::channel::digest::Digests;

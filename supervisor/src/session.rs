@@ -26,12 +26,12 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::command::Command;
-use rekindle_proto::statemachine::effect::Place;
-use rekindle_proto::statemachine::ids::{AgentId, Generation, Incarnation, RecoveryNumber, SessionId};
-use rekindle_proto::statemachine::spec::SessionSpec;
 use rekindle_proto::v1;
 use rekindle_protocol::image::{Image, RoleId};
+use rekindle_statemachine::command::Command;
+use rekindle_statemachine::effect::Place;
+use rekindle_statemachine::ids::{AgentId, Generation, Incarnation, RecoveryNumber, SessionId};
+use rekindle_statemachine::spec::SessionSpec;
 use tokio::time::Instant;
 
 use crate::channel::outbox::Route;

@@ -8,14 +8,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::{Generation, SessionId};
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::{Generation, SessionId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::Host;
 use crate::channel::carrier::Named;
+use crate::host::Host;
 use crate::session::Session;
 use crate::session::actor::Actor;
 use crate::session::input::{Control, Input};

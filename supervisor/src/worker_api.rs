@@ -1,7 +1,7 @@
 //! Lines of JSON from and to workers, as `docs/worker-api.md` defines them.
 
-use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::ids::{Incarnation, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

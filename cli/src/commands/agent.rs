@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use rekindle_proto::statemachine::ids::AgentId;
+use rekindle_statemachine::ids::AgentId;
 use rekindle_supervisor::{Agent as Supervisor, AgentConfig};
 
 use super::{Interrupts, block_on};

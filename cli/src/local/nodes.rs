@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rekindle_files::Links;
-use rekindle_proto::statemachine::ids::NodeId;
+use rekindle_statemachine::ids::NodeId;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;

@@ -1,6 +1,7 @@
 //! The arrows between the crates of the workspace run one way only (see ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("rekindle-statemachine", &["rekindle-protocol"]),
     ("rekindle-proto", &["rekindle-protocol", "rekindle-statemachine"]),
     ("rekindle-node", &["rekindle-files", "rekindle-proto", "rekindle-statemachine"]),
-    ("rekindle-supervisor", &["rekindle-files", "rekindle-proto", "rekindle-protocol"]),
+    ("rekindle-supervisor", &["rekindle-files", "rekindle-proto", "rekindle-protocol", "rekindle-statemachine"]),
     (
         "rekindle",
         &[
@@ -78,28 +79,58 @@ fn pure_crates_know_nothing_of_the_outside() {
     }
 }
 
-#[test]
-fn only_the_raft_folder_names_openraft() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+/// Every source file of the workspace, by its path from the root, without comments.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut sources = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("readable") {
             let path = entry.expect("readable").path();
-            let below = path.strip_prefix(root).expect("below the root");
+            let below = path.strip_prefix(root).expect("below the root").to_path_buf();
             if path.is_dir() {
-                let skipped =
-                    below.starts_with("target") || below.starts_with("node/src/raft") || below.starts_with(".git");
-                if !skipped {
+                if !below.starts_with("target") && !below.starts_with(".git") {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !below.ends_with("arrows.rs")
-                && below != std::path::Path::new("node/src/raft.rs")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !below.ends_with("arrows.rs") {
                 let text = std::fs::read_to_string(&path).expect("UTF-8");
-                let named = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("openraft"));
-                assert!(!named, "{} names openraft", below.display());
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                sources.push((below, code.collect::<Vec<_>>().join("\n")));
             }
+        }
+    }
+    sources
+}
+
+#[test]
+fn only_the_raft_folder_names_openraft() {
+    let elsewhere = |path: &Path| !path.starts_with("node/src/raft") && path != Path::new("node/src/raft.rs");
+    for (path, code) in sources().into_iter().filter(|(path, _)| elsewhere(path)) {
+        assert!(!code.contains("openraft"), "{} names openraft", path.display());
+    }
+}
+
+/// A crate that is reached through another one is an arrow that nobody sees.
+#[test]
+fn no_crate_re_exports_another() {
+    for (path, code) in sources() {
+        let hidden = code.lines().find(|line| {
+            let line = line.trim_start();
+            line.starts_with("pub use rekindle_") && (line.contains(" as ") || !line.contains("::"))
+        });
+        assert_eq!(hidden, None, "in {}", path.display());
+    }
+}
+
+/// The supervisor speaks the state machine's words and never runs it.
+#[test]
+fn the_supervisor_uses_only_the_vocabulary_of_the_state_machine() {
+    const WORDS: [&str; 6] = ["agents", "command", "effect", "ids", "spec", "limits"];
+    for (path, code) in sources().into_iter().filter(|(path, _)| path.starts_with("supervisor/src")) {
+        for (at, name) in code.match_indices("rekindle_statemachine::") {
+            let word =
+                code[at + name.len()..].split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+            assert!(WORDS.contains(&word), "{} uses `{word}` of the state machine", path.display());
         }
     }
 }

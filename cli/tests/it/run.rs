@@ -194,3 +194,18 @@ fn every_example_runs_to_its_end_through_a_crash() {
         assert_eq!(summary["outcome"], "completed", "{file}: {summary}");
     }
 }
+
+/// A timer starts the same command every night, with a data folder and a name.
+#[test]
+fn a_name_whose_session_has_ended_is_refused_and_how_it_ended_is_said() {
+    let crawl = Crawl::new();
+    let data = crawl.folder.path().join("data");
+    let flags = ["--session", "nightly", "--data-dir", data.to_str().expect("UTF-8")];
+    let first = finish(&mut crawl.command("first.json", &flags));
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let second = finish(&mut crawl.command("second.json", &flags));
+    let talk = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{talk}");
+    assert!(talk.contains("session `nightly` has completed") && talk.contains("--session"), "{talk}");
+    assert!(!crawl.folder.path().join("second.json").exists(), "nothing ran");
+}

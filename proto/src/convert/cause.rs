@@ -1,7 +1,7 @@
 //! What was seen of a failure, as a sentence for a person.
 
+use rekindle_protocol::recovery::policy::FailureKind;
 use rekindle_statemachine::command::FailureCause;
-use rekindle_statemachine::protocol::recovery::policy::FailureKind;
 
 /// One sentence, without the role as its subject and without a full stop: `killed by signal 9 (SIGKILL)`.
 pub fn sentence(cause: &FailureCause) -> String {

@@ -1,11 +1,11 @@
 //! State as clients see it: role names instead of numbers, times relative to the session, causes as sentences.
 
+use rekindle_protocol::image::{Image, RoleId};
+use rekindle_protocol::recovery::explain;
 use rekindle_statemachine::agents::Agent;
 use rekindle_statemachine::command::Outcome;
 use rekindle_statemachine::events::{SessionEvent, SessionEventKind};
 use rekindle_statemachine::ids::{EntryTime, NodeId, ProtocolId, RecoveryNumber};
-use rekindle_statemachine::protocol::image::{Image, RoleId};
-use rekindle_statemachine::protocol::recovery::explain;
 use rekindle_statemachine::recovery::{FailedRole, Record, Scope, Stage};
 use rekindle_statemachine::session::{Phase, Role, Session};
 

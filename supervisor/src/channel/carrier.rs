@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use rekindle_proto::statemachine::ids::{Generation, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_client::ChannelsClient;
+use rekindle_statemachine::ids::{Generation, SessionId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;

@@ -4,7 +4,7 @@
 //! `i` with index `k` is undone if some floor of an incarnation above `i` lies below `k`. Every other message is
 //! accepted, once per index, in whatever epoch it was sent. See `docs/recovery.md`, section 4.
 
-use rekindle_proto::statemachine::ids::Incarnation;
+use rekindle_statemachine::ids::Incarnation;
 
 /// What one channel's receiver knows of its sender's restarts.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::ids::Incarnation;
+use rekindle_statemachine::ids::Incarnation;
 
 use super::fence::Fence;
 use super::message::Message;

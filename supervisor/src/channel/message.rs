@@ -1,6 +1,6 @@
 //! One message.
 
-use rekindle_proto::statemachine::ids::Incarnation;
+use rekindle_statemachine::ids::Incarnation;
 use serde_json::value::RawValue;
 
 /// Memory that a message takes besides its texts.

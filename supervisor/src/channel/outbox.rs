@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekindle_proto::statemachine::ids::Incarnation;
+use rekindle_statemachine::ids::Incarnation;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

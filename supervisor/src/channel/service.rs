@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt};
-use rekindle_proto::statemachine::ids::{Generation, SessionId};
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_server::Channels;
+use rekindle_statemachine::ids::{Generation, SessionId};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 

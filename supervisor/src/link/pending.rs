@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use rekindle_proto::payload::encode_command;
-use rekindle_proto::statemachine::command::Command;
 use rekindle_proto::v1;
+use rekindle_statemachine::command::Command;
 use tokio::time::Instant;
 
 use crate::session::Report;
@@ -67,11 +67,11 @@ mod tests {
     use std::time::Duration;
 
     use rekindle_proto::payload::decode_command;
-    use rekindle_proto::statemachine::command::FailureCause;
-    use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
     use rekindle_protocol::history::History;
     use rekindle_protocol::image::RoleId;
     use rekindle_protocol::recovery::policy::FailureKind;
+    use rekindle_statemachine::command::FailureCause;
+    use rekindle_statemachine::ids::{Generation, Incarnation, SessionId};
 
     use super::*;
     use crate::session::Wanted;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Direction, Edge, Image, RoleId, State, StateId};
+use rekindle_statemachine::command::FailureCause;
 
 use rekindle_proto::printable;
 

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use rekindle_proto::statemachine::ids::SessionId;
+use rekindle_statemachine::ids::SessionId;
 use tokio::sync::oneshot;
 
 use super::Exit;

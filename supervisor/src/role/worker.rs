@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rekindle_proto::statemachine::ids::{Incarnation, SessionId};
 use rekindle_protocol::image::RoleId;
+use rekindle_statemachine::ids::{Incarnation, SessionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Semaphore, mpsc, oneshot};

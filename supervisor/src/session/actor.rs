@@ -8,18 +8,19 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekindle_proto::statemachine::ids::Generation;
 use rekindle_proto::v1;
 use rekindle_protocol::image::RoleId;
+use rekindle_statemachine::ids::Generation;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Control, Input};
 use super::{Effect, Launch, Report, Session, Wire};
-use crate::agent::{Host, LocalEvent};
 use crate::channel::carrier::Way;
 use crate::channel::outbox::Route;
+use crate::host::Host;
+use crate::local_event::LocalEvent;
 use crate::log::{LogLines, Words};
 use crate::role::worker::{Surroundings, Worker};
 
@@ -214,7 +215,7 @@ impl Actor {
         }
     }
 
-    fn worker(&self, role: RoleId, incarnation: rekindle_proto::statemachine::ids::Incarnation) -> Option<&Worker> {
+    fn worker(&self, role: RoleId, incarnation: rekindle_statemachine::ids::Incarnation) -> Option<&Worker> {
         self.workers.get(&role).filter(|worker| worker.incarnation() == incarnation)
     }
 
@@ -229,11 +230,7 @@ impl Actor {
         self.workers.insert(role, Worker::start(launch, self.surroundings.clone()));
     }
 
-    fn tell(
-        &self,
-        event: impl FnOnce(rekindle_proto::statemachine::ids::SessionId, String) -> LocalEvent,
-        role: RoleId,
-    ) {
+    fn tell(&self, event: impl FnOnce(rekindle_statemachine::ids::SessionId, String) -> LocalEvent, role: RoleId) {
         (self.host.hook)(&event(self.surroundings.session.clone(), self.session.role_name(role).to_owned()));
     }
 

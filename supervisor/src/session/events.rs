@@ -1,9 +1,9 @@
 //! Events of workers: their lines, one after the other, and their exits.
 
-use rekindle_proto::statemachine::command::FailureCause;
-use rekindle_proto::statemachine::ids::Incarnation;
 use rekindle_protocol::image::{Direction, RoleId};
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::FailureCause;
+use rekindle_statemachine::ids::Incarnation;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

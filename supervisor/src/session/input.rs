@@ -1,10 +1,10 @@
 //! What comes to a session's actor.
 
-use rekindle_proto::statemachine::command::{Rejection, Reply};
-use rekindle_proto::statemachine::effect::Order;
-use rekindle_proto::statemachine::ids::Incarnation;
 use rekindle_proto::v1;
 use rekindle_protocol::image::RoleId;
+use rekindle_statemachine::command::{Rejection, Reply};
+use rekindle_statemachine::effect::Order;
+use rekindle_statemachine::ids::Incarnation;
 use tokio::sync::oneshot;
 
 use crate::role::Exit;

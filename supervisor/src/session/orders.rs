@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::effect::{Goal, Order, RestartOrder, Restore, RoleOrder};
-use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::effect::{Goal, Order, RestartOrder, Restore, RoleOrder};
+use rekindle_statemachine::ids::{Generation, Incarnation, SessionId};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::image::{Direction, Edge, RoleId};
+use rekindle_statemachine::command::FailureCause;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

@@ -1,10 +1,10 @@
 //! What a session tells the cluster.
 
-use rekindle_proto::statemachine::command::{Command, FailureCause, Rejection, Reply};
-use rekindle_proto::statemachine::ids::{Generation, Incarnation, RecoveryNumber, SessionId};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::policy::FailureKind;
+use rekindle_statemachine::command::{Command, FailureCause, Rejection, Reply};
+use rekindle_statemachine::ids::{Generation, Incarnation, RecoveryNumber, SessionId};
 use tokio::time::Instant;
 
 use super::{Effect, Report, Session, Wanted};

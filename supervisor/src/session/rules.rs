@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::{Command, FailureCause, Rejection, Reply};
-use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::{AgentId, Generation, Incarnation};
 use rekindle_proto::v1;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::command::{Command, FailureCause, Rejection, Reply};
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::{AgentId, Generation, Incarnation};
 use tokio::time::Instant;
 
 use super::testing::{GENERATION, Plan, image, session_id};

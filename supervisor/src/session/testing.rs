@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rekindle_proto::statemachine::effect::{Floor, Goal, Order, Place, RestartOrder, Restore, RoleOrder};
-use rekindle_proto::statemachine::ids::{AgentId, Epoch, Generation, Incarnation, RecoveryNumber, SessionId};
-use rekindle_proto::statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::{Action, Direction, Edge, Image, Machine, RoleId, State, StateId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::effect::{Floor, Goal, Order, Place, RestartOrder, Restore, RoleOrder};
+use rekindle_statemachine::ids::{AgentId, Epoch, Generation, Incarnation, RecoveryNumber, SessionId};
+use rekindle_statemachine::spec::{RestartBudget, RoleSpec, SessionSpec};
 
 /// `(state name, [(event, next state)])`; an event is `peer!label` or `peer?label`.
 type States<'a> = &'a [(&'a str, &'a [(&'a str, u32)])];

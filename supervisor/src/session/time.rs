@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::image::RoleId;
+use rekindle_statemachine::command::FailureCause;
 use tokio::time::Instant;
 
 use super::{Effect, Session};

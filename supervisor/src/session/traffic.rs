@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rekindle_proto::statemachine::command::FailureCause;
-use rekindle_proto::statemachine::ids::{Generation, Incarnation, SessionId};
 use rekindle_proto::v1;
 use rekindle_protocol::image::RoleId;
+use rekindle_statemachine::command::FailureCause;
+use rekindle_statemachine::ids::{Generation, Incarnation, SessionId};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

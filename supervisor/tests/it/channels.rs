@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekindle_proto::statemachine::effect::Goal;
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::Image;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::effect::Goal;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;

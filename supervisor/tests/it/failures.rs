@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::FailureCause;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::FailureCause;
 use rekindle_supervisor::{CrashAt, LocalEvent};
 
 use crate::host::{

@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rekindle_proto::statemachine::command::{Command, FailureCause};
-use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::AgentId;
 use rekindle_protocol::image::{Image, RoleId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::command::{Command, FailureCause};
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::AgentId;
 use rekindle_supervisor::{Agent, AgentConfig, LocalEvent, RunningAgent};
 use tempfile::TempDir;
 use tokio::sync::Notify;

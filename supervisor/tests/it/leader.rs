@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures::Stream;
 use rekindle_proto::payload::{decode_command, encode_order, encode_reply};
-use rekindle_proto::statemachine::command::{Command, Rejection, Reply};
-use rekindle_proto::statemachine::effect::Order;
 use rekindle_proto::status::RequestError;
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind as Said;
 use rekindle_proto::v1::agents_server::{Agents, AgentsServer};
 use rekindle_proto::v1::node_message::Kind as Say;
+use rekindle_statemachine::command::{Command, Rejection, Reply};
+use rekindle_statemachine::effect::Order;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;

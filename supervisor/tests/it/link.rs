@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rekindle_proto::statemachine::command::Command;
-use rekindle_proto::statemachine::effect::Goal;
-use rekindle_proto::statemachine::ids::AgentId;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::Command;
+use rekindle_statemachine::effect::Goal;
+use rekindle_statemachine::ids::AgentId;
 use rekindle_supervisor::{Agent, AgentConfig, AgentError, LocalEvent, StartError};
 
 use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, failed, finished, folder, gone, order, run};
@@ -135,7 +135,7 @@ async fn what_a_dead_leader_left_unanswered_goes_to_the_next_under_the_same_id()
     assert_eq!(finished(&second, A).await, 7);
     assert_eq!(second.hello("one", 0).await.instance, hello.instance, "the lease went on");
     host.event(|event| {
-        (*event == LocalEvent::LeaderChanged { node: rekindle_proto::statemachine::ids::NodeId(2) }).then_some(())
+        (*event == LocalEvent::LeaderChanged { node: rekindle_statemachine::ids::NodeId(2) }).then_some(())
     })
     .await;
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::FailureCause;
-use rekindle_proto::statemachine::effect::Goal;
 use rekindle_protocol::history::History;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::FailureCause;
+use rekindle_statemachine::effect::Goal;
 use rekindle_supervisor::CrashAt;
 
 use crate::host::{

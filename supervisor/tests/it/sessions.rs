@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rekindle_proto::statemachine::command::Command;
-use rekindle_proto::statemachine::effect::Goal;
 use rekindle_protocol::recovery::policy::Mode;
+use rekindle_statemachine::command::Command;
+use rekindle_statemachine::effect::Goal;
 
 use crate::host::{A, B, Host, IDLER, PINGER, PONGER, acknowledged, failed, finished, gone, order, position, run};
 use crate::leader::Leader;
@@ -132,7 +132,7 @@ async fn another_session_of_the_same_name_takes_the_place_of_the_one_before() {
     // An order to the one before comes late and changes nothing.
     order(&leader, &["one"], &late).await;
     let end = plan.next(Goal::End);
-    order(&leader, &["one"], &rekindle_proto::statemachine::effect::Order { generation: next.generation, ..end }).await;
+    order(&leader, &["one"], &rekindle_statemachine::effect::Order { generation: next.generation, ..end }).await;
     next.generation.0 += 1;
     order(&leader, &["one"], &next).await;
     acknowledged(&leader, 0, &[A, B]).await;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rekindle_proto::statemachine::command::{Command, Rejection, Reply};
-use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::{Incarnation, RecoveryNumber};
 use rekindle_protocol::history::History;
 use rekindle_protocol::image::RoleId;
 use rekindle_protocol::recovery::line::{Lost, RoleRun, Run, recovery_line};
 use rekindle_protocol::recovery::policy::FailureKind;
+use rekindle_statemachine::command::{Command, Rejection, Reply};
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::{Incarnation, RecoveryNumber};
 
 use crate::session::testing::Plan;
 

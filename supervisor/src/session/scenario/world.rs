@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rekindle_proto::statemachine::command::Command;
-use rekindle_proto::statemachine::effect::{Goal, Order};
-use rekindle_proto::statemachine::ids::{AgentId, Incarnation};
 use rekindle_protocol::image::{Direction, Image, RoleId, StateId};
 use rekindle_protocol::recovery::policy::{Mode, Retention};
+use rekindle_statemachine::command::Command;
+use rekindle_statemachine::effect::{Goal, Order};
+use rekindle_statemachine::ids::{AgentId, Incarnation};
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
