@@ -283,7 +283,8 @@ async fn an_agent_that_never_acknowledges_loses_its_lease() {
     start_session(&cluster).await;
     agent.order().await;
     for number in 1.. {
-        agent.say(Say::Renew(v1::Renew { number })).await;
+        // The stream may be over, and what ended it not heard yet.
+        drop(agent.say.send(v1::AgentMessage { kind: Some(Say::Renew(v1::Renew { number })) }).await);
         match agent.hear().await.expect("no error") {
             Some(Heard::Granted(_)) => tokio::task::yield_now().await,
             Some(Heard::Dismissed(_)) => break,
