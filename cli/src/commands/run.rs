@@ -185,10 +185,10 @@ async fn play(
         Ok(started) if started.already_running => say_that_it_runs(&session),
         Ok(_) => {}
         Err(error) if is_name_taken(&error) => {
-            return Err(error.context(
-                "the session did not start\nhint: take another name with --session, or another --data-dir: this one \
-                 remembers the session",
-            ));
+            bail!(
+                "the session did not start: {error:#}\n\
+                 hint: take another name with --session, or another --data-dir: this one remembers the session"
+            );
         }
         Err(error) => return Err(error.context("the session did not start")),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rekindle_proto::v1;
 use serde::Serialize;
 
@@ -37,10 +37,10 @@ fn start(file: &Path, session: Option<String>, watch: bool, global: &Global, out
         let already_running = match prepared.start(&client, &session).await {
             Ok(started) => started.already_running,
             Err(error) if is_name_taken(&error) => {
-                return Err(error.context(format!(
-                    "the session did not start\nhint: `rekindle session delete {session}` frees the name; or take another \
-                     one with --session"
-                )));
+                bail!(
+                    "the session did not start: {error:#}\n\
+                     hint: `rekindle session delete {session}` frees the name; --session takes another one"
+                );
             }
             Err(error) => return Err(error),
         };
