@@ -197,6 +197,9 @@ pub(crate) struct NodeStart {
     /// Name of the cluster; nodes of other clusters are refused
     #[arg(long, default_value = "rekindle")]
     pub(crate) cluster: String,
+    /// Take no new work with less than this free on the disk, for example 1GiB; without it, a sixteenth of the disk, at most 128MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) keep_free: Option<u64>,
     /// How long a local supervisor may be silent before its roles count as failed
     #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
     pub(crate) lease_ttl: Duration,
@@ -209,6 +212,16 @@ pub(crate) struct NodeStart {
     /// Take the listening socket from standard input, and die with the parent process, which has this id
     #[arg(long, hide = true, value_name = "PID")]
     pub(crate) embedded_in: Option<i32>,
+}
+
+/// Bytes, with or without a binary unit.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 5] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)];
+    let wrong = || format!("`{text}` is no size: write for example 512MiB or 2GiB");
+    let (number, shift) =
+        UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).ok_or_else(wrong)?;
+    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {

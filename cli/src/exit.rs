@@ -4,7 +4,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use rekindle_node::{FailureCause, NodeFailure, StartError};
+use rekindle_node::StartError;
 use rekindle_proto::client::ClientError;
 use rekindle_proto::printable;
 
@@ -56,11 +56,6 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
-/// A node may not take part with the folder or the peers that it was started with: to start it again changes nothing.
-const NO_PART: u8 = 10;
-/// A node lost its disk, or a part of it stopped: to start it again may help.
-const NODE_STOPPED: u8 = 12;
-
 /// Prints an error and gives its exit status.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
     match error.downcast_ref::<Invalid>() {
@@ -78,14 +73,8 @@ fn status(error: &anyhow::Error) -> u8 {
     if error.is::<Usage>() {
         return 2;
     }
-    if let Some(StartError::PeersChanged { .. }) = error.downcast_ref::<StartError>() {
-        return NO_PART;
-    }
-    if let Some(failure) = error.downcast_ref::<NodeFailure>() {
-        return match failure.cause {
-            FailureCause::Refused(_) => NO_PART,
-            FailureCause::Stopped(_) => NODE_STOPPED,
-        };
+    if let Some(ending) = error.downcast_ref::<StartError>().and_then(StartError::ending) {
+        return ending.exit_status();
     }
     if error.is::<Unwatched>() {
         return 3;

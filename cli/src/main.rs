@@ -23,7 +23,7 @@ use crate::args::{Cli, Command, Format, Global};
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    talk::abort_on_panic();
+    talk::end_on_panic();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => return exit::clap(&answer),

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rekindle_node::Ending;
+
 use crate::queue::Queue;
 
 /// At the end, how long nothing may move before what waits is given up.
@@ -43,21 +45,19 @@ pub(crate) fn finish() {
     }
 }
 
-/// Makes a panic in any task or thread end the process, after it was reported.
+/// Makes a panic in any task or thread end the process, with a status of its own, after it was reported.
 ///
 /// `panic = "abort"` in the profile would compile every dependency twice, for binaries and for tests.
-pub(crate) fn abort_on_panic() {
+pub(crate) fn end_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();
-        let backtrace = std::backtrace::Backtrace::capture();
         let name = thread.name().unwrap_or("without a name");
-        let mut text = format!("thread {name}: {info}");
+        let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-            text.push_str(&format!("\n{backtrace}"));
+            say(&backtrace.to_string());
         }
-        say(&text);
         finish();
-        std::process::abort();
+        rekindle_node::end(Ending::Panicked, &format!("this is a defect, please report it: thread {name}: {info}"));
     }));
 }
 

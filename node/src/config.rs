@@ -10,6 +10,7 @@ use rekindle_statemachine::ids::NodeId;
 use crate::clock::{Clock, SystemClock};
 use crate::connector::{Connector, Tcp};
 use crate::storage::Disk;
+use crate::storage::room::FreeSpace;
 use crate::storage::writer::WriterMode;
 
 /// A node of a cluster. Every node of the cluster is given the same `cluster` and `peers`, at every start.
@@ -30,6 +31,8 @@ pub struct NodeConfig {
     /// How long an agent may owe the acknowledgement of a role that it was ordered to restore before its lease is ended.
     /// A worker that replays takes as long as its program does, so this is for what hangs, not for what is slow.
     pub restore_timeout: Duration,
+    /// With less than this many bytes free on its disk the node takes no new work; `None` is what fits the disk.
+    pub keep_free: Option<u64>,
     /// Of the consensus.
     pub timings: Timings,
     /// When the log is made into a snapshot.
@@ -84,6 +87,7 @@ impl NodeConfig {
             lease_ttl: Duration::from_secs(3),
             position_timeout: Duration::from_secs(5),
             restore_timeout: Duration::from_mins(5),
+            keep_free: None,
             timings: Timings::default(),
             compaction: Compaction::default(),
         }
@@ -124,6 +128,9 @@ pub struct Seams {
     pub clock: Arc<dyn Clock>,
     /// Where bytes are kept; `None` is `RocksDB` in the data folder.
     pub disk: Option<Arc<dyn Disk>>,
+    /// How much room there is for them; `None` is what the file system of the data folder says, and without such a folder
+    /// as much as is wanted.
+    pub room: Option<Arc<dyn FreeSpace>>,
     /// Who writes them.
     pub writer: WriterMode,
     /// How other nodes are reached.
@@ -135,6 +142,7 @@ impl Default for Seams {
         Seams {
             clock: Arc::new(SystemClock::default()),
             disk: None,
+            room: None,
             writer: WriterMode::Thread,
             connector: Arc::new(Tcp),
         }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rekindle_statemachine::ids::NodeId;
 
+use crate::ending::{Ending, is_full};
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -96,9 +98,41 @@ pub enum FailureCause {
     /// It may not take part. To start it again changes nothing.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A write hangs.
+    #[error("{0}")]
+    Disk(String),
     /// A part of it stopped.
     #[error("{0}")]
     Stopped(String),
+}
+
+impl FailureCause {
+    /// How the process should end.
+    pub fn ending(&self) -> Ending {
+        match self {
+            FailureCause::Refused(_) => Ending::NoPart,
+            FailureCause::Disk(_) => Ending::DiskFailed,
+            FailureCause::Stopped(_) => Ending::Stopped,
+        }
+    }
+}
+
+impl StartError {
+    /// How the process should end, if there is a status for it.
+    pub fn ending(&self) -> Option<Ending> {
+        match self {
+            StartError::PeersChanged { .. } => Some(Ending::NoPart),
+            StartError::DataDir { source, .. } if is_full(source) => Some(Ending::DiskFull),
+            StartError::Config(_)
+            | StartError::Foreign { .. }
+            | StartError::Locked { .. }
+            | StartError::Corrupt { .. }
+            | StartError::DataDir { .. }
+            | StartError::Listen(_)
+            | StartError::Threads(_)
+            | StartError::Recovery { .. } => None,
+        }
+    }
 }
 
 /// Why a node may not take part in the cluster that its peers are part of.

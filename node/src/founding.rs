@@ -45,6 +45,7 @@ pub(crate) struct Introduction {
     pub(crate) identity: Option<ClusterIdentity>,
     pub(crate) history: bool,
     pub(crate) peers: BTreeMap<NodeId, String>,
+    pub(crate) takes_work: bool,
 }
 
 impl From<v1::Introduction> for Introduction {
@@ -55,6 +56,7 @@ impl From<v1::Introduction> for Introduction {
             identity: ClusterIdentity::from_wire(&wire.identity),
             history: wire.history,
             peers: peers_from_wire(wire.peers),
+            takes_work: wire.takes_work,
         }
     }
 }
@@ -162,11 +164,11 @@ fn begun(config: &NodeConfig, own: Part, node: NodeId, introduction: &Introducti
 }
 
 /// The other nodes, as they are reached before there is a consensus.
-struct Peers(BTreeMap<NodeId, Channel>);
+pub(crate) struct Peers(BTreeMap<NodeId, Channel>);
 
 impl Peers {
     /// An endpoint that cannot be parsed is one that does not answer.
-    fn new(config: &NodeConfig, connector: &dyn Connector) -> Self {
+    pub(crate) fn new(config: &NodeConfig, connector: &dyn Connector) -> Self {
         let others = config.peers.iter().filter(|(id, _)| **id != config.id);
         let channel = |(id, endpoint): (&NodeId, &String)| {
             let endpoint = Endpoint::from_shared(format!("http://{endpoint}")).ok()?;
@@ -176,7 +178,7 @@ impl Peers {
     }
 
     /// Asks all of them at once.
-    async fn ask(&self, config: &NodeConfig) -> BTreeMap<NodeId, Option<Introduction>> {
+    pub(crate) async fn ask(&self, config: &NodeConfig) -> BTreeMap<NodeId, Option<Introduction>> {
         let ask = async |id: NodeId| {
             let channel = self.0.get(&id)?.clone();
             let mut node = IdentityClient::new(channel);

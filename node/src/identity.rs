@@ -13,6 +13,7 @@ use rekindle_statemachine::ids::NodeId;
 
 use crate::error::StartError;
 use crate::storage::rocks::{Create, OpenError, RocksDisk};
+use crate::storage::room::Limits;
 use crate::storage::{Disk, Table};
 
 const IDENTITY: &str = "IDENTITY";
@@ -22,7 +23,7 @@ const DATABASE: &str = "db";
 const FORMAT: &str = "rekindle data 1";
 
 /// Opens the database of a data folder, or makes one in a folder that was never used.
-pub(crate) fn open(folder: &Path, cluster: &str, id: NodeId) -> Result<Arc<dyn Disk>, StartError> {
+pub(crate) fn open(folder: &Path, cluster: &str, id: NodeId, limits: Limits) -> Result<Arc<dyn Disk>, StartError> {
     let io = |source| StartError::DataDir { path: folder.to_owned(), source };
     rekindle_files::own_folder(folder, &[IDENTITY, DATABASE], Links::Followed).map_err(io)?;
     let own = text(cluster, id);
@@ -37,7 +38,7 @@ pub(crate) fn open(folder: &Path, cluster: &str, id: NodeId) -> Result<Arc<dyn D
     }
     let create = if known.is_some() { Create::Never } else { Create::IfMissing };
     let database = folder.join(DATABASE);
-    let disk = RocksDisk::open(&database, create).map_err(|error| refused(folder, error))?;
+    let disk = RocksDisk::open(&database, create, limits).map_err(|error| refused(folder, error))?;
     if known.is_none() {
         if !is_empty(&disk).map_err(io)? {
             let reason = format!("`{IDENTITY}` is missing, but the database is in use");

@@ -5,6 +5,7 @@
 //!
 //! Inside
 //! * `participation`, `founding`: whether this node may take part, and how a cluster begins;
+//! * `ending`: how a process ends that cannot go on;
 //! * `raft`: the consensus; the only module that knows the library;
 //! * `storage`: durable bytes, one writer, one sync for many writes;
 //! * `replica`: the applied state; `hub`: agents that are attached here; `leader`, `leases`: what only the leader does;
@@ -14,8 +15,10 @@ pub mod clock;
 pub mod config;
 mod connections;
 mod connector;
+mod ending;
 mod error;
 mod founding;
+mod handover;
 mod hub;
 mod identity;
 mod leader;
@@ -31,20 +34,11 @@ mod workshop;
 
 pub use config::{Compaction, NodeConfig, Seams, Timings};
 pub use connector::Connector;
+pub use ending::{Ending, end};
 pub use error::{FailureCause, NodeFailure, Refusal, StartError};
 pub use raft::runtime::seed_thread;
 pub use rekindle_statemachine::ids::NodeId;
 pub use start::{RunningNode, start, start_with};
+pub use storage::room::{FreeSpace, Volume};
 pub use storage::writer::WriterMode;
 pub use storage::{Disk, Durability, Op, Table, Visit};
-
-/// Makes a panic in any task or thread end the process, after it was reported.
-///
-/// A node whose tasks die one by one would keep its connections and answer nobody.
-pub fn abort_on_panic() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        report(info);
-        std::process::abort();
-    }));
-}

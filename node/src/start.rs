@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rekindle_proto::v1::cluster_server::ClusterServer;
 use rekindle_proto::v1::identity_server::IdentityServer;
 use rekindle_statemachine::ids::NodeId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,8 +28,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{NodeConfig, Seams};
 use crate::connections::{self, Sorted};
+use crate::ending;
 use crate::error::{FailureCause, NodeFailure, Refusal, StartError};
 use crate::founding;
+use crate::handover;
 use crate::hub::Hub;
 use crate::identity;
 use crate::leader::Leader;
@@ -42,6 +45,9 @@ use crate::services::MESSAGE_LIMIT;
 use crate::services::agents::AgentsService;
 use crate::services::cluster::ClusterService;
 use crate::services::identity::{self as introductions, IdentityService};
+use crate::storage::Disk;
+use crate::storage::reserve::Reserve;
+use crate::storage::room::{self, FolderSpace, FreeSpace, Limits, Space};
 use crate::storage::writer::{Writer, WriterMode, WriterThread};
 use crate::workshop::{Room, Workshop};
 
@@ -122,13 +128,11 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     check(&config)?;
-    let disk = match &seams.disk {
-        Some(disk) => Arc::clone(disk),
-        None => identity::open(&config.data_dir, &config.cluster, config.id)?,
-    };
+    let Storage { disk, room, limits, reserve } = open_storage(&config, &seams)?;
+    let (tell_space, space) = watch::channel(Space::Enough);
     let recovery = |reason: String| StartError::Recovery { id: config.id, reason };
     let (writer, thread) =
-        Writer::start(Arc::clone(&disk), seams.writer).map_err(|error| recovery(error.to_string()))?;
+        Writer::start(Arc::clone(&disk), seams.writer, space).map_err(|error| recovery(error.to_string()))?;
     let stop = CancellationToken::new();
     let hub = Arc::new(Hub::default());
     let replica = Arc::new(Replica::new(Arc::clone(&hub), Arc::clone(&seams.clock)));
@@ -148,6 +152,12 @@ where
     let settling =
         founding::settle(config.clone(), Arc::clone(&connector), Arc::clone(&participation), consensus.clone());
     let tasks = TaskTracker::new();
+    if let Some(room) = room {
+        let watching = room::watch(room, limits, reserve, Arc::new(tell_space));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
+        let handing = handover::hand_over_when_full(config.clone(), Arc::clone(&connector), consensus.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(handing));
+    }
     let (refuse, refused) = oneshot::channel();
     tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
         if let Err(refusal) = settling.await {
@@ -162,6 +172,39 @@ where
     tracing::info!(id = %config.id, %address, cluster = config.cluster, "node runs");
     let refused = Some(refused);
     Ok(RunningNode { id: config.id, address, stop, engine, refused, servers, tasks, writer: thread, threads })
+}
+
+/// Where a node keeps things.
+struct Storage {
+    disk: Arc<dyn Disk>,
+    /// `None` is as much as is wanted.
+    room: Option<Arc<dyn FreeSpace>>,
+    limits: Limits,
+    reserve: Option<Arc<Reserve>>,
+}
+
+fn open_storage(config: &NodeConfig, seams: &Seams) -> Result<Storage, StartError> {
+    if let Some(disk) = &seams.disk {
+        let limits = Limits::of(u64::MAX, config.keep_free);
+        return Ok(Storage { disk: Arc::clone(disk), room: seams.room.clone(), limits, reserve: None });
+    }
+    let folder = &config.data_dir;
+    let io = |source| StartError::DataDir { path: folder.clone(), source };
+    fs::create_dir_all(folder).map_err(io)?;
+    let room = seams.room.clone().unwrap_or_else(|| Arc::new(FolderSpace(folder.clone())));
+    let volume = room.look().map_err(io)?;
+    let limits = Limits::of(volume.total, config.keep_free);
+    let reserve = Reserve::open(folder, limits.reserve).map_err(io)?;
+    if volume.free < limits.critical {
+        reserve.give().map_err(io)?;
+    }
+    let disk = identity::open(folder, &config.cluster, config.id, limits)?;
+    // From here on the folder is this node's alone.
+    if let Some(words) = reserve.last_words().map_err(io)? {
+        tracing::warn!(id = %config.id, words, "the last run of this node ended by itself");
+    }
+    ending::keep_words_in(reserve.handle().map_err(io)?);
+    Ok(Storage { disk, room: Some(room), limits, reserve: Some(Arc::new(reserve)) })
 }
 
 type Serving = JoinHandle<Result<(), tonic::transport::Error>>;
@@ -326,18 +369,20 @@ impl RunningNode {
         };
         let [nodes, clients] = &mut self.servers;
         let stopped = |served| match served {
-            Ok(Ok(())) => "it stopped listening".to_owned(),
-            Ok(Err(error)) => format!("it cannot listen: {error}"),
-            Err(error) => format!("it cannot listen: {error}"),
+            Ok(Ok(())) => FailureCause::Stopped("it stopped listening".to_owned()),
+            Ok(Err(error)) => FailureCause::Stopped(format!("it cannot listen: {error}")),
+            Err(error) => FailureCause::Stopped(format!("it cannot listen: {error}")),
         };
-        let reason = tokio::select! {
+        let cause = tokio::select! {
             biased;
-            refusal = refused => return NodeFailure { id: self.id, cause: FailureCause::Refused(refusal) },
-            reason = &mut self.engine.failure => reason.unwrap_or_else(|_| "it was stopped".to_owned()),
+            refusal = refused => FailureCause::Refused(refusal),
+            cause = &mut self.engine.failure => {
+                cause.unwrap_or_else(|_| FailureCause::Stopped("it was stopped".to_owned()))
+            }
             served = nodes => stopped(served),
             served = clients => stopped(served),
         };
-        NodeFailure { id: self.id, cause: FailureCause::Stopped(reason) }
+        NodeFailure { id: self.id, cause }
     }
 
     /// Stops, and returns when everything is on disk and the data folder is free again.

@@ -9,7 +9,9 @@
 //! * a write that failed is never tried again: nobody knows what it left behind.
 
 mod mark;
+pub(crate) mod reserve;
 pub(crate) mod rocks;
+pub(crate) mod room;
 pub(crate) mod writer;
 
 use std::io;

@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub use self::dial::{Leader, find_leader};
 pub use self::error::ClientError;
 use self::retry::Backoff;
-use crate::status::{Verdict, verdict};
+use crate::status::{DISK_FULL, Verdict, verdict};
 use crate::v1;
 use crate::v1::cluster_client::ClusterClient;
 
@@ -238,6 +238,14 @@ impl Client {
             };
             let wait = self.learn(&node, &status, &mut doubt, &mut backoff).await?;
             if Instant::now() + wait >= deadline {
+                if doubt == Doubt::None && status.code() == tonic::Code::ResourceExhausted {
+                    let reason = DISK_FULL.to_owned();
+                    return Err(ClientError::Refused {
+                        code: status.code(),
+                        reason,
+                        message: status.message().to_owned(),
+                    });
+                }
                 return Err(self.gave_up(id, doubt, format!("{}: {}", node.endpoint, status.message())));
             }
             tokio::time::sleep(wait).await;

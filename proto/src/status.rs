@@ -20,6 +20,8 @@ pub const DOMAIN: &str = "rekindle";
 pub const NOT_LEADER: &str = "NOT_LEADER";
 /// Reason: the request may or may not have been carried out.
 pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+/// Reason: there is no room on the node's disk.
+pub const DISK_FULL: &str = "DISK_FULL";
 /// Reason: the node has as much to do as it takes on.
 pub const OVERLOADED: &str = "OVERLOADED";
 
@@ -66,6 +68,14 @@ pub enum RequestError {
         /// What happened.
         message: String,
     },
+    /// Not proposed: there is no room on the node's disk.
+    #[error("the disk of this node is nearly full: {free} bytes are free, it takes on work again with {needed}")]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be free.
+        needed: u64,
+    },
     /// Not proposed: a queue is full.
     #[error("this node is busy: {what}")]
     Overloaded {
@@ -94,6 +104,7 @@ impl RequestError {
             RequestError::Invalid { .. } => Code::InvalidArgument,
             RequestError::NotLeader { .. } | RequestError::Overloaded { .. } => Code::Unavailable,
             RequestError::OutcomeUnknown { .. } => Code::Aborted,
+            RequestError::DiskFull { .. } => Code::ResourceExhausted,
         }
     }
 
@@ -104,6 +115,7 @@ impl RequestError {
             RequestError::Invalid { reason, .. } => reason,
             RequestError::NotLeader { .. } => NOT_LEADER,
             RequestError::OutcomeUnknown { .. } => OUTCOME_UNKNOWN,
+            RequestError::DiskFull { .. } => DISK_FULL,
             RequestError::Overloaded { .. } => OVERLOADED,
         }
     }
@@ -112,7 +124,7 @@ impl RequestError {
         match self {
             RequestError::Rejected(_) | RequestError::Invalid { .. } => None,
             RequestError::NotLeader { .. } | RequestError::OutcomeUnknown { .. } => Some(RETRY_NOT_LEADER),
-            RequestError::Overloaded { .. } => Some(RETRY_OVERLOADED),
+            RequestError::Overloaded { .. } | RequestError::DiskFull { .. } => Some(RETRY_OVERLOADED),
         }
     }
 
@@ -230,7 +242,7 @@ pub fn verdict(status: &Status) -> Verdict {
             let endpoint = info.metadata.get(LEADER_ENDPOINT).filter(|endpoint| !endpoint.is_empty()).cloned();
             Verdict::NotLeader { endpoint, retry_after }
         }
-        OVERLOADED => Verdict::Overloaded { retry_after },
+        OVERLOADED | DISK_FULL => Verdict::Overloaded { retry_after },
         OUTCOME_UNKNOWN => Verdict::Unknown { retry_after },
         reason => {
             Verdict::Refused { code: status.code(), reason: reason.to_owned(), message: status.message().to_owned() }

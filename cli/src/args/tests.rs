@@ -22,6 +22,11 @@ line; `protocol check` prints one for each file, and `session watch` one for eac
 | 2 | wrong usage |
 | 3 | outcome unknown: the request may have been carried out; or a watched session whose reader went away before it ended |
 | 4 | no leader reachable |
+| 10 | `node start`: the node may not take part with this folder, or with these `--peers`; to start it again changes nothing |
+| 11 | `node start`: the disk is full; the node can be started again, and says what it waits for until there is room |
+| 12 | `node start`: a write failed, or hangs |
+| 13 | `node start`: a part of the node stopped; it can be started again |
+| 14 | a defect: please report what it said |
 | 130, 143 | `run` was ended by SIGINT or SIGTERM |
 
 The flags of the first section may stand in every command; they are not repeated below. Environment variables give

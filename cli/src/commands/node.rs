@@ -11,10 +11,12 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use rekindle_node::{NodeConfig, NodeId};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Interrupts, block_on};
 use crate::args::{Node, NodeStart};
 use crate::exit;
+use crate::talk;
 
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -55,11 +57,14 @@ fn run_node(start: NodeStart) -> Result<ExitCode> {
     let peers = start.peers.into_iter().map(|(id, endpoint)| (NodeId(id), endpoint)).collect();
     let mut config = NodeConfig::new(NodeId(start.id), start.cluster, start.data_dir, peers);
     config.lease_ttl = start.lease_ttl;
+    config.keep_free = start.keep_free;
     config.timings.heartbeat = start.heartbeat;
     config.timings.election_min = start.election_timeout;
     config.timings.election_max = start.election_timeout * 3 / 2;
     block_on(async {
         let mut interrupts = Interrupts::new()?;
+        // A file that has grown as far as it may is an error of the write then, and not the silent end of the process.
+        let _limited = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32)).context("cannot handle SIGXFSZ")?;
         let mut node = rekindle_node::start(config, listener).await?;
         tracing::info!(id = start.id, address = %node.local_addr(), "node is up");
         tokio::select! {
@@ -68,7 +73,11 @@ fn run_node(start: NodeStart) -> Result<ExitCode> {
                 tracing::info!(signal, "node ends");
                 Ok(ExitCode::SUCCESS)
             }
-            failure = node.failed() => Err(failure.into()),
+            // In an orderly end something may wait for a disk that hangs.
+            failure = node.failed() => {
+                talk::finish();
+                rekindle_node::end(failure.cause.ending(), &failure.to_string())
+            }
         }
     })
 }

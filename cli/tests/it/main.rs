@@ -7,6 +7,7 @@ mod bad_input;
 mod double_fault;
 mod graph;
 mod health;
+mod node_ends;
 mod run;
 mod streams;
 mod support;

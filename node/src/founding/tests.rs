@@ -19,6 +19,7 @@ fn empty(node: u64) -> Introduction {
         identity: None,
         history: false,
         peers: peers(&[1, 2, 3]),
+        takes_work: true,
     }
 }
 

@@ -33,8 +33,10 @@ use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::{EntryBytes, Membership, Raft, TypeConfig};
 use crate::config::{NodeConfig, Seams};
+use crate::error::FailureCause;
 use crate::replica::Replica;
 use crate::storage::Disk;
+use crate::storage::room::Space;
 use crate::storage::writer::Writer;
 
 /// Of one entry in its encoding. What the state machine allows in one command is well below.
@@ -95,7 +97,7 @@ pub(crate) struct Engine {
     pub(crate) consensus: Consensus,
     pub(crate) service: InterceptedService<RaftServer<RaftService>, Addressee>,
     /// Ends, with the reason, when the node cannot go on.
-    pub(crate) failure: JoinHandle<String>,
+    pub(crate) failure: JoinHandle<FailureCause>,
     leadership: JoinHandle<()>,
     heartbeat: JoinHandle<()>,
 }
@@ -134,7 +136,8 @@ pub(crate) async fn start(
         .await
         .map_err(|fatal| EngineError(fatal.to_string()))?;
     let own = addressee(&config.cluster, config.id.0).map_err(|error| EngineError(error.to_string()))?;
-    let service = RaftService::server(raft.clone(), own, stop);
+    let space = log.space();
+    let service = RaftService::server(raft.clone(), space, own, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let heartbeat = tokio::spawn(beat(raft.clone(), leadership.clone(), config.timings.heartbeat));
@@ -208,6 +211,16 @@ impl Consensus {
         }
     }
 
+    /// Whether there is room on the disk, and its changes.
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
+        self.log.space()
+    }
+
+    /// Asks another node to lead. Until it does, or another one, nobody leads.
+    pub(crate) async fn hand_over(&self, to: NodeId) -> Result<(), RequestError> {
+        self.raft.trigger().transfer_leader(to.0).await.map_err(|_| stopping())
+    }
+
     /// Who leads, and its changes.
     pub(crate) fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
@@ -241,6 +254,9 @@ impl Consensus {
         &self,
         commands: Vec<(Option<RequestId>, Command)>,
     ) -> Result<impl Stream<Item = Result<Reply, RequestError>> + Send + Unpin + use<>, RequestError> {
+        if let Space::Low { free, needed } | Space::Critical { free, needed } = *self.log.space().borrow() {
+            return Err(RequestError::DiskFull { free, needed });
+        }
         let time = self.replica.now();
         let entry = |(request, command)| {
             let entry = Entry { time, proposer: self.id, request, command };
@@ -356,15 +372,15 @@ fn leadership(metrics: &RaftServerMetrics<TypeConfig>) -> Leadership {
 }
 
 /// openraft's core stops on a storage error but leaves the process as it is; a write that hangs it does not see at all.
-async fn watch_for_failure(raft: Raft, writer: Writer, disk_timeout: Duration) -> String {
+async fn watch_for_failure(raft: Raft, writer: Writer, disk_timeout: Duration) -> FailureCause {
     let mut metrics = raft.metrics();
     let stopped = async {
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
-                return fatal.to_string();
+                return FailureCause::Stopped(fatal.to_string());
             }
             if metrics.changed().await.is_err() {
-                return "the consensus has stopped".to_owned();
+                return FailureCause::Stopped("the consensus has stopped".to_owned());
             }
         }
     };
@@ -372,13 +388,14 @@ async fn watch_for_failure(raft: Raft, writer: Writer, disk_timeout: Duration) -
         loop {
             sleep(CHECK_DISK).await;
             if writer.stalled_for() > disk_timeout {
-                return format!("the disk has not finished a write for {} ms", millis(disk_timeout));
+                let reason = format!("the disk has not finished a write for {} ms", millis(disk_timeout));
+                return FailureCause::Disk(reason);
             }
         }
     };
     tokio::select! {
         biased;
-        reason = stopped => reason,
-        reason = hanging => reason,
+        cause = stopped => cause,
+        cause = hanging => cause,
     }
 }

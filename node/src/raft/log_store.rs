@@ -20,8 +20,10 @@ use openraft::{OptionalSend, RaftLogReader};
 use rekindle_proto::payload::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::types::{LogEntry, LogId, TypeConfig, Vote};
+use crate::storage::room::Space;
 use crate::storage::writer::Writer;
 use crate::storage::{Disk, Durability, Op, Table};
 
@@ -89,6 +91,11 @@ impl LogStore {
             ..Tail::default()
         };
         Ok(LogStore { disk, writer, tail: Arc::new(Mutex::new(tail)) })
+    }
+
+    /// Whether there is room for more, and its changes.
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
+        self.writer.space()
     }
 
     /// Whether nothing was ever stored.

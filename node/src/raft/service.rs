@@ -10,6 +10,7 @@ use rekindle_proto::v1::raft_server::{self, RaftServer};
 use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -18,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::types::{Raft, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER};
+use crate::storage::room::Space;
 
 /// A greater snapshot than the state machine's limits allow.
 const SNAPSHOT_LIMIT: usize = 4 << 30;
@@ -25,6 +27,7 @@ const SNAPSHOT_LIMIT: usize = 4 << 30;
 /// The service between nodes.
 pub(crate) struct RaftService {
     raft: Raft,
+    space: watch::Receiver<Space>,
     /// Ends the streams when the node stops.
     stop: CancellationToken,
 }
@@ -50,10 +53,11 @@ impl Interceptor for Addressee {
 impl RaftService {
     pub(super) fn server(
         raft: Raft,
+        space: watch::Receiver<Space>,
         own: MetadataValue<Ascii>,
         stop: CancellationToken,
     ) -> InterceptedService<RaftServer<Self>, Addressee> {
-        let server = RaftServer::new(RaftService { raft, stop })
+        let server = RaftServer::new(RaftService { raft, space, stop })
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         InterceptedService::new(server, Addressee(own))
@@ -78,7 +82,7 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<Streaming<RaftMessage>>,
     ) -> Result<Response<Self::AppendEntriesStream>, Status> {
-        let answers = self.raft.stream_append(requests(request.into_inner()));
+        let answers = self.raft.stream_append(while_there_is_room(requests(request.into_inner()), self.space.clone()));
         let answers = answers.map(|answer| match answer {
             Ok(answer) => Ok(message(&answer)),
             Err(fatal) => Err(stopping(&fatal)),
@@ -90,6 +94,9 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<RaftMessage>, Status> {
+        if *self.space.borrow() != Space::Enough {
+            return Err(Status::unavailable("there is no room for a snapshot on the disk of this node"));
+        }
         let (vote, snapshot) = receive(request.into_inner()).await?;
         answer(self.raft.install_full_snapshot(vote, snapshot).await)
     }
@@ -117,6 +124,24 @@ async fn receive(mut chunks: Streaming<SnapshotChunk>) -> Result<(Vote, Snapshot
         data.extend_from_slice(&chunk.data);
     }
     Ok((vote, Snapshot { meta, snapshot: data.freeze() }))
+}
+
+/// Entries wait while there is no room for them: the leader, which hears no answer, tries again after a while. Heartbeats
+/// have no entries, and pass.
+fn while_there_is_room(
+    requests: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static,
+    space: watch::Receiver<Space>,
+) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static {
+    requests.then(move |request| {
+        let mut space = space.clone();
+        async move {
+            if !request.entries.is_empty() {
+                // Fails when the node stops, which ends the stream as well.
+                let _ = space.wait_for(|space| !matches!(space, Space::Critical { .. })).await;
+            }
+            request
+        }
+    })
 }
 
 fn read<T: DeserializeOwned>(message: &RaftMessage) -> Result<T, Status> {

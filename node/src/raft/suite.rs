@@ -7,6 +7,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use rekindle_statemachine::ids::NodeId;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::log_store::LogStore;
 use super::snapshots::Snapshots;
@@ -16,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::hub::Hub;
 use crate::identity;
 use crate::replica::Replica;
+use crate::storage::room::{Limits, Space};
 use crate::storage::writer::{Writer, WriterMode};
 
 struct Builder(WriterMode);
@@ -29,8 +31,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateStore, TempDir> for Builder {
 }
 
 fn open(folder: &Path, mode: WriterMode) -> (LogStore, StateStore) {
-    let disk = identity::open(folder, "suite", NodeId(1)).expect("an empty folder opens");
-    let (writer, _thread) = Writer::start(Arc::clone(&disk), mode).expect("a writer");
+    let disk = identity::open(folder, "suite", NodeId(1), Limits::of(1 << 40, None)).expect("an empty folder opens");
+    let (writer, _thread) = Writer::start(Arc::clone(&disk), mode, watch::channel(Space::Enough).1).expect("a writer");
     let log = LogStore::open(Arc::clone(&disk), writer.clone()).expect("an empty log");
     let replica = Arc::new(Replica::new(Arc::new(Hub::default()), Arc::new(SystemClock::default())));
     (log, StateStore::new(replica, Snapshots::new(disk, writer)))

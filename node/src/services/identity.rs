@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::founding::{list, peers_from_wire, peers_to_wire};
 use crate::participation::{ClusterIdentity, JoinError, Participation};
 use crate::raft::consensus::Consensus;
+use crate::storage::room::Space;
 
 /// Of one message: the nodes of a cluster with their endpoints.
 pub(crate) const MESSAGE_LIMIT: usize = 64 << 10;
@@ -61,6 +62,7 @@ impl IdentityService {
             identity: identity.map(ClusterIdentity::to_wire).unwrap_or_default(),
             history,
             peers: peers_to_wire(peers),
+            takes_work: *self.consensus.space().borrow() == Space::Enough,
         })
     }
 }

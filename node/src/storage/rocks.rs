@@ -13,10 +13,9 @@ use rocksdb::{
 };
 
 use super::mark::Mark;
+use super::room::Limits;
 use super::{Disk, Durability, Op, Table, Visit};
 
-const WRITE_BUFFER: usize = 32 << 20;
-const WAL_LIMIT: u64 = 256 << 20;
 /// It keeps this many of the logs that it writes for people.
 const INFO_LOGS: usize = 4;
 const INFO_LOG_SIZE: usize = 1 << 20;
@@ -60,7 +59,7 @@ impl Table {
 }
 
 impl RocksDisk {
-    pub(crate) fn open(folder: &Path, create: Create) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, create: Create, limits: Limits) -> Result<Self, OpenError> {
         let make = create == Create::IfMissing;
         let mut options = Options::default();
         options.create_if_missing(make);
@@ -68,10 +67,10 @@ impl RocksDisk {
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_track_and_verify_wals_in_manifest(true);
         options.set_paranoid_checks(true);
-        options.set_max_total_wal_size(WAL_LIMIT);
+        options.set_max_total_wal_size(limits.write_ahead_log);
         options.set_keep_log_file_num(INFO_LOGS);
         options.set_max_log_file_size(INFO_LOG_SIZE);
-        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family_options()));
+        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family_options(limits)));
         let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| open_error(&error))?;
         let marked = Mark::open(&folder.with_extension("synced"));
         let (mark, synced) = marked.map_err(|error| OpenError::Io(format!("the mark of the last sync: {error}")))?;
@@ -91,9 +90,9 @@ impl RocksDisk {
     }
 }
 
-fn family_options() -> Options {
+fn family_options(limits: Limits) -> Options {
     let mut options = Options::default();
-    options.set_write_buffer_size(WRITE_BUFFER);
+    options.set_write_buffer_size(usize::try_from(limits.write_buffer).unwrap_or(usize::MAX));
     options
 }
 

@@ -4,17 +4,19 @@
 //! * jobs are written, and their completions called, in the order in which they were queued;
 //! * a completion is called only once its job is as durable as it asked for;
 //! * a failed write ends the process before anybody can hear of it: to go on would be to lead, or to follow, without a
-//!   log. Nothing is written on the way out, since standard error may be on the same full disk.
+//!   log. It says why on the way out, in a way that a full disk or a reader that has stopped cannot hold up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{io, process, thread};
+use std::{io, thread};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::room::Space;
 use super::{Disk, Durability, Op, Table};
+use crate::ending::{self, Ending};
 
 /// Jobs waiting; the log's core waits for room beyond that.
 const QUEUE: usize = 4096;
@@ -46,6 +48,7 @@ pub enum WriterMode {
 pub(crate) struct Writer {
     route: Route,
     stall: Arc<Stall>,
+    space: watch::Receiver<Space>,
 }
 
 #[derive(Clone)]
@@ -65,16 +68,21 @@ struct Stall {
 }
 
 impl Writer {
-    pub(crate) fn start(disk: Arc<dyn Disk>, mode: WriterMode) -> io::Result<(Self, WriterThread)> {
+    /// `space` says how much room there is for what is written.
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        mode: WriterMode,
+        space: watch::Receiver<Space>,
+    ) -> io::Result<(Self, WriterThread)> {
         let stall = Arc::new(Stall { origin: Instant::now(), since: AtomicU64::new(0) });
         if mode == WriterMode::Inline {
-            return Ok((Writer { route: Route::Inline(disk), stall }, WriterThread(None)));
+            return Ok((Writer { route: Route::Inline(disk), stall, space }, WriterThread(None)));
         }
         let (queue, jobs) = mpsc::channel(QUEUE);
         let watched = Arc::clone(&stall);
         let handle =
             thread::Builder::new().name("log-writer".to_owned()).spawn(move || run(jobs, disk.as_ref(), &watched))?;
-        Ok((Writer { route: Route::Thread(queue), stall }, WriterThread(Some(handle))))
+        Ok((Writer { route: Route::Thread(queue), stall, space }, WriterThread(Some(handle))))
     }
 
     /// Queues a job; `done` is called once it is written.
@@ -104,6 +112,11 @@ impl Writer {
         };
         self.submit(ops, Durability::Synced, done).await?;
         told.await.map_err(|_| stopped())
+    }
+
+    /// Whether there is room on the disk, and its changes.
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
+        self.space.clone()
     }
 
     /// For how long the write that is under way has been.
@@ -153,8 +166,15 @@ fn run(mut jobs: mpsc::Receiver<Job>, disk: &dyn Disk, stall: &Stall) {
 }
 
 fn write(disk: &dyn Disk, ops: &[Op], durability: Durability) {
-    if disk.write(ops, durability).is_err() {
-        process::abort();
+    if let Err(error) = disk.write(ops, durability) {
+        let ending = Ending::of_write(&error);
+        let what = if ending == Ending::DiskFull { "the disk is full" } else { "a write failed" };
+        ending::end(
+            ending,
+            &format!(
+                "the node ends, since {what}: {error}; everything that it acknowledged is on disk, it can be started again"
+            ),
+        );
     }
 }
 

@@ -151,6 +151,12 @@ async fn without_a_majority_nothing_is_changed_and_it_is_said_so() {
     let mut cluster = Cluster::start(3, |config| config);
     cluster.client().register_protocol(ping("Before")).await.expect("registered");
     let last = cluster.follower().await;
+    let follower = cluster.client_of(last);
+    wait_until("the follower to apply it", async || {
+        let protocols = follower.list_protocols(true).await.ok()?;
+        (protocols.len() == 1).then_some(())
+    })
+    .await;
     for id in (1..=3).filter(|id| *id != last) {
         cluster.kill(id);
     }

@@ -6,5 +6,6 @@ mod distance;
 mod folder;
 mod harness;
 mod identity;
+mod room;
 mod seams;
 mod snapshot;

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekindle_node::clock::Clock;
-use rekindle_node::{Disk, Durability, NodeConfig, NodeId, Op, RunningNode, Seams, Table, Visit, WriterMode};
+use rekindle_node::{
+    Disk, Durability, FreeSpace, NodeConfig, NodeId, Op, RunningNode, Seams, Table, Visit, WriterMode,
+};
 use rekindle_proto::client::Client;
 use rekindle_statemachine::ids::EntryTime;
 use tonic::transport::server::TcpIncoming;
@@ -73,15 +75,26 @@ impl Clock for Stopped {
 }
 
 async fn start(disk: &Arc<Memory>) -> (RunningNode, Client) {
+    start_on(disk, None).await
+}
+
+/// A node on its own, on a disk with as much room as is said.
+pub(crate) async fn start_in(room: Arc<dyn FreeSpace>) -> (RunningNode, Client) {
+    start_on(&Arc::default(), Some(room)).await
+}
+
+async fn start_on(disk: &Arc<Memory>, room: Option<Arc<dyn FreeSpace>>) -> (RunningNode, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     listener.set_nonblocking(true).expect("nonblocking");
     let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).expect("a listener"));
-    let peers = BTreeMap::from([(NodeId(1), address.to_string())]);
+    // It listens on another port at each start; nobody calls it by this name.
+    let peers = BTreeMap::from([(NodeId(1), "127.0.0.1:1".to_owned())]);
     let config = NodeConfig::new(NodeId(1), "seams", PathBuf::from("/nonexistent"), peers);
     let seams = Seams {
         clock: Arc::new(Stopped),
         disk: Some(Arc::clone(disk) as Arc<dyn Disk>),
+        room,
         writer: WriterMode::Inline,
         ..Seams::default()
     };
@@ -101,5 +114,18 @@ async fn a_node_runs_on_another_disk_and_clock() {
     node.shutdown().await;
     let (node, client) = start(&disk).await;
     assert_eq!(client.list_sessions(false).await.expect("a list").len(), 1, "the disk is all that it needs");
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_folder_of_a_release_without_identities_goes_on() {
+    let disk = Arc::new(Memory::default());
+    let (node, client) = start(&disk).await;
+    client.register_protocol(ping("Old")).await.expect("registered");
+    node.shutdown().await;
+    assert!(disk.0.lock().expect("no panic").remove(&(Table::Meta, b"identity".to_vec())).is_some());
+    let (node, client) = start(&disk).await;
+    client.register_protocol(ping("New")).await.expect("registered");
+    assert_eq!(client.list_protocols(false).await.expect("a list").len(), 2);
     node.shutdown().await;
 }
