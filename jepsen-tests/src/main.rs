@@ -70,6 +70,9 @@ struct Netns {
     /// The binary under test; without it the one beside this program
     #[arg(long)]
     rekindle: Option<PathBuf>,
+    /// A further argument for every node, such as --node-arg=--election-timeout=400ms on a busy machine
+    #[arg(long, allow_hyphen_values = true)]
+    node_arg: Vec<String>,
     /// Folder for history, logs, verdict and timeline
     #[arg(long, default_value = "target/jepsen")]
     out: PathBuf,
@@ -98,15 +101,16 @@ fn main() -> Result<ExitCode> {
             let options = options(netns)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let code = if enter::is_inside() {
-                let verdict = runtime.block_on(run::run(&options))?;
-                say(&verdict.text());
-                run::exit_code(&verdict)
+                runtime.block_on(run::run(&options)).map(|verdict| {
+                    say(&verdict.text());
+                    run::exit_code(&verdict)
+                })
             } else {
-                runtime.block_on(enter::go_inside(std::env::args_os().skip(1)))?
+                runtime.block_on(enter::go_inside(std::env::args_os().skip(1)))
             };
             // Reading standard input cannot be interrupted.
             runtime.shutdown_background();
-            Ok(code)
+            code
         }
     }
 }
@@ -115,7 +119,16 @@ fn main() -> Result<ExitCode> {
 fn known(what: &What) -> Result<Vec<Fault>> {
     let faults = faults::parse(&what.faults).map_err(anyhow::Error::msg)?;
     if what.faults == "all" {
-        return Ok(faults.into_iter().filter(|fault| fault.nodes() <= what.nodes).collect());
+        let mut possible: Vec<Fault> = faults.into_iter().filter(|fault| fault.nodes() <= what.nodes).collect();
+        possible.retain(|fault| {
+            let lacks = enter::lacks(*fault);
+            // Said once, by the process outside.
+            if let Some(what) = lacks.filter(|_| !enter::is_inside()) {
+                complain(&format!("left out: {fault}, for it needs {what}"));
+            }
+            lacks.is_none()
+        });
+        return Ok(possible);
     }
     for fault in &faults {
         ensure!(fault.nodes() <= what.nodes, "`{fault}` needs {} nodes: add --nodes {0}", fault.nodes());
@@ -151,6 +164,7 @@ fn options(netns: Netns) -> Result<Options> {
         clients: netns.clients,
         sessions: netns.sessions,
         rekindle,
+        node_args: netns.node_arg,
         out: netns.out.canonicalize()?,
         patience: netns.patience,
     })

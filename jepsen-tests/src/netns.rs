@@ -40,6 +40,8 @@ pub struct Options {
     pub sessions: usize,
     /// The binary under test.
     pub rekindle: PathBuf,
+    /// Further arguments for every node.
+    pub node_args: Vec<String>,
     /// Where history, logs, verdict and timeline go.
     pub out: PathBuf,
     /// How long everything may take to come back after the last fault.

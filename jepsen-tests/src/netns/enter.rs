@@ -9,6 +9,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::site::FAKETIME;
+use crate::faults::Fault;
+
 /// Set for the process inside.
 const INSIDE: &str = "REKINDLE_JEPSEN_INSIDE";
 const TOOLS: [&str; 6] = ["unshare", "nsenter", "ip", "nft", "mount", "sh"];
@@ -31,6 +34,23 @@ pub fn obstacle() -> Option<String> {
         }
         Err(error) => Some(format!("unshare does not start: {error}")),
     }
+}
+
+/// What a fault needs and is not installed here.
+pub fn lacks(fault: Fault) -> Option<&'static str> {
+    let needs: Vec<(&'static str, bool)> = match fault {
+        Fault::ClockJump => vec![("libfaketime", Path::new(FAKETIME).is_file())],
+        Fault::DiskFreeze | Fault::PowerLoss => {
+            let loops = Path::new("/dev/loop-control").exists() && is_there("mkfs.ext4");
+            vec![
+                ("loop devices and mkfs.ext4", loops),
+                ("python3", is_there("python3")),
+                ("fsfreeze", is_there("fsfreeze")),
+            ]
+        }
+        _ => Vec::new(),
+    };
+    needs.iter().find(|(_, there)| !there).map(|(what, _)| *what)
 }
 
 /// Whether a program is in `PATH`.

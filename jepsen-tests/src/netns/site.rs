@@ -16,7 +16,8 @@ use crate::faults::{Disk, Fault};
 
 const NODE_PORT: u16 = 7100;
 const AGENT_PORT: u16 = 7200;
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/// Where Debian puts it.
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// A node or a local supervisor with everything under it.
 #[derive(Debug)]
@@ -116,9 +117,10 @@ impl Site {
             let disk = NodeDisk::new(kind, mounts, &name)?;
             let data = disk.data().to_string_lossy().into_owned();
             let id_text = id.to_string();
-            let arguments = ["node", "start", "--id", &id_text, "--peers", &peers.join(","), "--data-dir", &data]
+            let mut arguments = ["node", "start", "--id", &id_text, "--peers", &peers.join(","), "--data-dir", &data]
                 .map(str::to_owned)
                 .to_vec();
+            arguments.extend(options.node_args.iter().cloned());
             let mut node = member(name, id, NODE_PORT, disk, arguments)?;
             if clocks {
                 let clock = mounts.join(format!("n{id}.clock"));
