@@ -24,8 +24,9 @@ use serde::Serialize;
 use crate::code::Code;
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::global::inline::{self, CallBudget};
-use crate::global::{Global, Role};
+use crate::global::{Feature, Global, Role};
 use crate::local::Local;
+use crate::local::determinise::determinise;
 use crate::local::minimise::minimise;
 use crate::local::project::{Presence, project};
 use crate::program::{Dialect, Program, ProtocolId};
@@ -43,7 +44,8 @@ pub struct CheckOptions {
     pub fair: bool,
     /// Accept whatever can be implemented: asks the complete check also about protocols whose projections can be merged
     /// and that are unsafe as long as branches which begin alike are kept apart, and about those in which a role acts
-    /// before it can know of a choice, or learns of it from different peers.
+    /// before it can know of a choice, or learns of it from different peers. Where crashes for good are handled, looks at
+    /// the machines with branches that begin alike merged.
     pub complete: bool,
 }
 
@@ -171,9 +173,31 @@ impl Program {
             projected => projected?,
         };
         none(payloads::check(self, global, &locals))?;
-        match self.behaviour(global, &locals, options) {
-            Ok(()) => Ok((locals, Method::Projection)),
-            Err(findings) => self.implemented(global, findings, options),
+        let findings = match self.behaviour(global, &locals, options) {
+            Ok(()) => return Ok((locals, Method::Projection)),
+            Err(findings) => findings,
+        };
+        if options.complete && global.uses(Feature::Crash) && !global.uses(Feature::Par) {
+            return self.merged(global, locals, findings, options);
+        }
+        self.implemented(global, findings, options)
+    }
+
+    /// The complete check is not defined for crashes. There, what is asked for is that the machines that would run go well
+    /// together: those in which branches that begin alike are one.
+    fn merged(
+        &self,
+        global: &Global,
+        locals: Vec<Local>,
+        findings: Vec<Diagnostic>,
+        options: CheckOptions,
+    ) -> Result<(Vec<Local>, Method), Vec<Diagnostic>> {
+        let Ok(merged) = locals.into_iter().map(determinise).collect::<Result<Vec<Local>, _>>() else {
+            return Err(findings);
+        };
+        match self.behaviour(global, &merged, options) {
+            Ok(()) => Ok((merged, Method::Projection)),
+            Err(_) => Err(findings),
         }
     }
 

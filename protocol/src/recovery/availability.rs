@@ -1,8 +1,8 @@
 //! Which messages can be delivered once more.
 
 use crate::recovery::channels::{Asked, Ledger};
-use crate::recovery::line::{Lost, RoleRun, Run};
 use crate::recovery::policy::{FailureKind, Retention};
+use crate::recovery::run::{Lost, RoleRun, Run};
 
 /// Whether message `index` of the channel can be delivered again whatever the cut is.
 pub(super) fn kept(run: &Run<'_>, from: usize, to: usize, index: usize) -> bool {

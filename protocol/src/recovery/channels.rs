@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::image::{Action, Direction, RoleId, StateId};
-use crate::recovery::line::{InTransit, RoleRun, Run, RunError};
+use crate::recovery::run::{InTransit, RoleRun, Run, RunError};
 
 /// Every asked role and every channel that an event of one names.
 pub(super) struct Ledger<'a> {

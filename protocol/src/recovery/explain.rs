@@ -1,8 +1,8 @@
 //! The reasons of a recovery line, as sentences for a person.
 
 use crate::image::{Image, RoleId};
-use crate::recovery::line::{Cause, RoleLine};
 use crate::recovery::policy::{FailureKind, Mode, Retention};
+use crate::recovery::run::{Cause, RoleLine};
 
 /// Where a role stands after recovery and why, as one sentence without a full stop.
 ///

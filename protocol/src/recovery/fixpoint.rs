@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::image::RoleId;
 use crate::recovery::availability::{available, lost_earlier};
 use crate::recovery::channels::Ledger;
-use crate::recovery::line::{Cause, Run};
 use crate::recovery::points::Points;
+use crate::recovery::run::{Cause, Run};
 
 struct Settling<'r, 'a> {
     run: &'r Run<'r>,

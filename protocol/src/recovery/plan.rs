@@ -13,10 +13,11 @@ use thiserror::Error;
 use crate::history::History;
 use crate::image::{Image, RoleId};
 use crate::recovery::explain::because;
-use crate::recovery::line::{Lost, RecoveryLine, RoleRun, Run, RunError, recovery_line};
+use crate::recovery::line::recovery_line;
 use crate::recovery::plan::events::read_history;
 use crate::recovery::plan::execution::check_executable;
 use crate::recovery::policy::{FailureKind, Mode, Retention};
+use crate::recovery::run::{Lost, RecoveryLine, RoleRun, Run, RunError};
 
 mod events;
 mod execution;

@@ -2,8 +2,8 @@
 
 use crate::recovery::availability::kept;
 use crate::recovery::channels::{Asked, Event};
-use crate::recovery::line::Run;
 use crate::recovery::policy::Mode;
+use crate::recovery::run::Run;
 
 /// The recovery points of one role: a set of positions that contains 0.
 pub(super) struct Points {

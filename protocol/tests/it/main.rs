@@ -2,4 +2,6 @@
 
 mod frontend;
 mod graph;
+#[path = "../../../statemachine/tests/it/layers.rs"]
+mod layers;
 mod recovery;

@@ -6,6 +6,7 @@ mod formats;
 mod garbage;
 mod images;
 mod interleavings;
+mod layers;
 mod limits;
 mod scripts;
 mod trace;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::image::{Action, Direction, Image, RoleId};
-use crate::recovery::line::Run;
 use crate::recovery::plan::PlanError;
 use crate::recovery::plan::events::place;
+use crate::recovery::run::Run;
 
 /// Executes the histories from the start over FIFO channels.
 ///

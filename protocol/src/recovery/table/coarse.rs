@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::image::{Direction, Image, Machine, StateId};
 use crate::recovery::policy::Retention;
+use crate::recovery::table::rows::{Policy, Row};
 use crate::recovery::table::undo::Grain;
-use crate::recovery::table::{Policy, Row};
 
 /// States of a machine up to which a row looks at how the failed role came to its state.
 const MAX_STATES: usize = 2_000;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Serialize, Serializer};
 
 use crate::image::{Image, RoleId, StateId};
-use crate::recovery::table::{RecoveryTable, Row};
+use crate::recovery::table::rows::{RecoveryTable, Row};
 
 /// A table with names in place of numbers, as `-o json` prints it.
 ///

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::image::{Direction, Image, StateId};
 use crate::recovery::policy::Mode;
-use crate::recovery::table::Policy;
+use crate::recovery::table::rows::Policy;
 
 /// Set in a role's place of a configuration once it has done an event, where its state alone does not tell.
 const STARTED: u32 = 1 << 31;

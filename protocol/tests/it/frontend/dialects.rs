@@ -139,6 +139,21 @@ fn the_complete_check_is_asked_where_a_role_is_not_told_or_told_by_several() {
 }
 
 #[test]
+fn where_crashes_are_handled_the_merged_machines_decide() {
+    let text = "global protocol P(role A, reliable role B) {
+        choice at A { m() from A to B; choice at A { x() from A to B; } or { crash from A to B; } }
+        or { m() from A to B; choice at A { y() from A to B; } or { crash from A to B; } }
+        or { crash from A to B; }
+    }";
+    let program = load(text).unwrap();
+    let report = program.check(CheckOptions::default());
+    assert!(report.diagnostics.iter().all(|finding| finding.code == Code::StuckMessage), "{report}");
+    assert!(report.has_errors());
+    let complete = program.check(CheckOptions { complete: true, fair: false });
+    assert!(!complete.has_errors(), "{complete}");
+}
+
+#[test]
 fn the_complete_check_refuses_what_a_role_cannot_know_and_text_that_nobody_reaches() {
     let refused = |code: Code, text: &str| {
         let report = load(text).unwrap().check(CheckOptions { complete: true, fair: true });
