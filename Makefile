@@ -46,7 +46,7 @@ fix: setup
 # variable that all of them look at. Read the difference: `git diff`.
 bless: setup
 	REWRITE=1 $(CARGO) test --locked -p rekindle-protocol --test it -- goldens golden up_to_date
-	REWRITE=1 $(CARGO) test --locked -p rekindle-statemachine --test it scripts
+	REWRITE=1 $(CARGO) test --locked -p rekindle-statemachine --test it -- scripts formats
 	REWRITE=1 $(CARGO) test --locked -p rekindle-node --lib formats
 	REWRITE=1 $(CARGO) test --locked -p rekindle --bin rekindle the_document_lists
 

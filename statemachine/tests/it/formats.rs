@@ -1,6 +1,7 @@
 //! What earlier releases wrote is read: recorded bytes of their logs and snapshots.
 //!
-//! `formats/v1` was recorded by version 0.1 while it ran scripts of `testdata/`: of each script its entries, each after its
+//! `formats/v2` is what this release writes of the same; `REWRITE=1` records it, which is right only as long as no release has
+//! written that version. `formats/v1` was recorded by version 0.1 while it ran scripts of `testdata/`: of each script its entries, each after its
 //! length, and its snapshot after so many entries.
 
 use std::fs;
@@ -12,13 +13,13 @@ use rekindle_statemachine::command::Entry;
 
 use crate::trace;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v1")
+fn folder(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(version)
 }
 
 /// Files of one kind with their names, the extension cut off.
 fn recorded(extension: &str) -> Vec<(String, Vec<u8>)> {
-    let paths = fs::read_dir(folder()).expect("recorded bytes").map(|entry| entry.expect("an entry").path());
+    let paths = fs::read_dir(folder("v1")).expect("recorded bytes").map(|entry| entry.expect("an entry").path());
     let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == extension)).collect();
     paths.sort();
     let name = |path: &PathBuf| path.file_stem().expect("a name").to_str().expect("UTF-8").to_owned();
@@ -82,10 +83,27 @@ fn logs_and_snapshots_of_version_1_come_to_the_same_state() {
 #[test]
 fn what_is_read_is_written_anew_in_the_format_of_now() {
     for (name, log) in recorded("entries") {
-        for entry in entries(&log) {
-            let bytes = encode_entry(&entry);
-            assert_eq!(bytes[0], 2, "{name}");
-            assert_eq!(decode_entry(&bytes).as_ref(), Ok(&entry));
+        let entries = entries(&log);
+        let mut machine = StateMachine::default();
+        let mut bytes = Vec::new();
+        for (index, entry) in (2..).zip(&entries) {
+            machine.apply(index, entry);
+            let encoded = encode_entry(entry);
+            assert_eq!(decode_entry(&encoded).as_ref(), Ok(entry));
+            bytes.extend(u32::try_from(encoded.len()).expect("a small entry").to_be_bytes());
+            bytes.extend(encoded);
         }
+        is_recorded(&format!("{name}.entries"), &bytes);
+        is_recorded(&format!("{name}.snapshot"), &machine.snapshot());
     }
+}
+
+fn is_recorded(name: &str, bytes: &[u8]) {
+    let path = folder("v2").join(name);
+    if std::env::var_os("REWRITE").is_some() {
+        fs::create_dir_all(folder("v2")).expect("a folder");
+        fs::write(&path, bytes).expect("the folder is writable");
+    }
+    let recorded = fs::read(&path).expect("recorded bytes");
+    assert!(recorded == bytes, "{name}: other bytes are written; does the format need a new version?");
 }
