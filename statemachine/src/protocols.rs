@@ -16,7 +16,7 @@ pub fn protocol_id(image: &Image) -> ProtocolId {
 }
 
 /// Whether an image has the shape that its documentation promises, within the limits. Gives its id.
-pub(crate) fn check(image: &Image) -> Result<ProtocolId, Rejection> {
+pub fn check(image: &Image) -> Result<ProtocolId, Rejection> {
     check_names(image)?;
     if image.machines.len() != image.roles.len() {
         return Err(invalid("a protocol has one machine for each role".to_owned()));

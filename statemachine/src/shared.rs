@@ -50,3 +50,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
         T::deserialize(deserializer).map(Shared::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_costs_nothing_and_stays_as_it_was() {
+        let mut value = Shared::new(vec![1, 2, 3]);
+        let clone = value.clone();
+        assert!(Arc::ptr_eq(&value.0, &clone.0), "not a byte is copied");
+        value.to_mut().push(4);
+        assert_eq!((value.len(), clone.len()), (4, 3));
+    }
+
+    #[test]
+    fn what_nobody_else_holds_is_changed_in_place() {
+        let mut value = Shared::new(vec![1, 2, 3]);
+        let place = Arc::as_ptr(&value.0);
+        value.to_mut()[0] = 5;
+        assert_eq!(Arc::as_ptr(&value.0), place);
+    }
+}

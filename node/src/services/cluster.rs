@@ -14,6 +14,7 @@ use rekindle_proto::v1::command_reply::Outcome;
 use rekindle_proto::v1::command_request::Command as Asked;
 use rekindle_statemachine::command::{Command, Rejection, Reply};
 use rekindle_statemachine::ids::{ProtocolId, RequestId, SessionId};
+use rekindle_statemachine::protocols;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -187,7 +188,7 @@ impl ClusterService {
         let id = request::request_id(&request.request_id)?;
         request.request_id.clear();
         let key = key(&request.encode_to_vec());
-        let compiled = self.compilers.result(key, move || request::register_protocol(&request).map(Arc::new));
+        let compiled = self.compilers.result(key, move || compile(&request).map(Arc::new));
         let command = compiled.await.ok_or_else(stopping)??;
         Ok((id, Command::clone(&command)))
     }
@@ -279,6 +280,15 @@ enum Kind {
     Cancel,
     DeleteSession,
     DeleteProtocol,
+}
+
+/// What the state would refuse does not get into the log.
+fn compile(request: &v1::RegisterProtocolRequest) -> Result<Command, RequestError> {
+    let command = request::register_protocol(request)?;
+    if let Command::RegisterProtocol { image } = &command {
+        protocols::check(image)?;
+    }
+    Ok(command)
 }
 
 fn key(input: &[u8]) -> Key {

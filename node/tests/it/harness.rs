@@ -74,6 +74,17 @@ impl Cluster {
         std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().expect("the runtime ends");
     }
 
+    /// Takes the only thread that a node was started on, until what is returned is dropped.
+    pub(crate) fn occupy(&self, id: u64) -> std::sync::mpsc::Sender<()> {
+        let (_, runtime) = self.nodes[&id].running.as_ref().expect("a running node");
+        let (busy, done) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            // Ends with an error, when the other end is dropped.
+            let _ = done.recv();
+        });
+        busy
+    }
+
     /// Starts a killed node again, at the same address.
     pub(crate) fn restart(&mut self, id: u64) {
         let node = self.nodes.get_mut(&id).expect("a known node");

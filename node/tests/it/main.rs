@@ -1,6 +1,7 @@
 //! A node as its users see it: a real database, real gRPC, three nodes on loopback.
 
 mod agents;
+mod busy;
 mod cluster;
 mod distance;
 mod folder;

@@ -10,4 +10,5 @@ mod layers;
 mod limits;
 mod scripts;
 mod trace;
+mod views;
 mod world;
