@@ -1,6 +1,7 @@
-//! Scripts with traces: one file per rule in `testdata/`. `REWRITE=1` writes the traces anew.
+//! Scripts with traces: one file per rule in `testdata/`, each a test of its own. `make bless` writes the traces anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use datadriven::TestCase;
 use rekindle_protocol::image::{Image, RoleId};
@@ -19,9 +20,66 @@ use crate::fixture::Fixture;
 use crate::images::{history, image};
 use crate::trace;
 
-#[test]
-fn scripts() {
-    datadriven::walk("testdata", |file| {
+macro_rules! scripts {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                run(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_script_is_a_test() {
+            let listed = BTreeSet::from([$(stringify!($name).to_owned()),*]);
+            let folder = std::fs::read_dir("testdata").expect("the folder of scripts");
+            let files = folder.map(|entry| entry.expect("an entry").path());
+            let scripts = files.filter(|file| file.extension().is_some_and(|extension| extension == "txt"));
+            let found: BTreeSet<String> =
+                scripts.map(|file| file.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+            assert_eq!(listed, found, "list each file of testdata/ in scripts.rs");
+        }
+    };
+}
+
+scripts! {
+    acknowledgements
+    agent_lost
+    agent_replaced
+    budget
+    budget_spares_agents
+    cancel
+    checkpoint_of_failed_role
+    checkpoints
+    complete
+    crash_alone
+    crash_with_positions
+    detached_agent
+    done_role_rolled_back
+    failure_during_launch
+    finish_while_asked
+    floors
+    held_by_an_earlier_recovery
+    invalid
+    last_agent_lost
+    launch
+    leader_change
+    limits
+    memory_lost_earlier
+    names
+    oldest_checkpoint
+    placement
+    repeated_request
+    scope_is_kept
+    second_failure_gathering
+    second_failure_restoring
+    stale_reports
+}
+
+fn run(name: &str) {
+    let path = format!("testdata/{name}.txt");
+    assert!(Path::new(&path).is_file(), "no script {path}");
+    datadriven::walk(&path, |file| {
         let mut script = Script::default();
         file.run(|case| script.run(case));
     });
