@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use rekindle_proto::backoff::Backoff;
 use rekindle_proto::v1;
 use rekindle_proto::v1::identity_client::IdentityClient;
 use rekindle_statemachine::ids::NodeId;
@@ -222,7 +223,7 @@ pub(crate) async fn settle(
     let peers = Peers::new(&config, connector.as_ref());
     let mut changes = participation.changes();
     let mut talk = Talk::default();
-    let mut wait = FIRST_WAIT;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let own = *changes.borrow_and_update();
         // With a part and without a log a node has just to be written to, unless it is the one that begins.
@@ -244,10 +245,8 @@ pub(crate) async fn settle(
             Finding::Wait(obstacles) => obstacles,
         };
         talk.about(&config, obstacles);
-        let pause = wait.mul_f64(rand::random_range(0.5..=1.0));
-        wait = (wait * 2).min(LONGEST_WAIT);
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(backoff.next_wait()) => {}
             _ = changes.changed() => {}
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use rekindle_proto::backoff::Backoff;
 use rekindle_statemachine::agents::{Awaited, Owed};
 use rekindle_statemachine::command::Command;
 use rekindle_statemachine::ids::{Generation, RecoveryNumber, SessionId};
@@ -74,8 +75,9 @@ impl Leader {
     async fn keep_leases(&self) {
         let look = (self.leases.ttl() / 10).clamp(SHORTEST_LOOK, LONGEST_LOOK);
         // Until everything that earlier leaders committed is applied, who holds a lease is not known.
+        let mut backoff = Backoff::new(SHORTEST_LOOK, LONGEST_LOOK);
         while self.consensus.read_barrier().await.is_err() {
-            sleep(look).await;
+            sleep(backoff.next_wait()).await;
         }
         let mut debts = HashMap::new();
         loop {

@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use self::dial::{Leader, find_leader};
 pub use self::error::ClientError;
-use self::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::status::{DISK_FULL, Verdict, verdict};
 use crate::v1;
 use crate::v1::cluster_client::ClusterClient;
@@ -222,7 +222,7 @@ impl Client {
         A: Future<Output = Result<Response<R>, Status>>,
     {
         let deadline = Instant::now() + self.timeout;
-        let mut backoff = Backoff::default();
+        let mut backoff = retry::backoff();
         let mut doubt = Doubt::None;
         loop {
             let node = if any { self.anyone(deadline).await } else { self.leading(deadline).await };
@@ -262,15 +262,19 @@ impl Client {
     ) -> Result<Duration, ClientError> {
         match verdict(status) {
             Verdict::Refused { code, reason, message } => Err(ClientError::Refused { code, reason, message }),
-            Verdict::Overloaded { retry_after } => Ok(backoff.next(retry_after)),
+            Verdict::Overloaded { retry_after } => Ok(backoff.next_at_least(retry_after)),
             Verdict::Unknown { retry_after } => {
                 *doubt = Doubt::MayHaveHappened;
                 self.forget(node);
-                Ok(backoff.next(retry_after))
+                Ok(backoff.next_at_least(retry_after))
             }
             Verdict::NotLeader { endpoint, retry_after } => {
                 self.forget(node);
-                if self.follow(node, endpoint).await { Ok(Duration::ZERO) } else { Ok(backoff.next(retry_after)) }
+                if self.follow(node, endpoint).await {
+                    Ok(Duration::ZERO)
+                } else {
+                    Ok(backoff.next_at_least(retry_after))
+                }
             }
         }
     }
@@ -299,7 +303,7 @@ impl Client {
         if let Some(node) = self.known() {
             return Ok(node);
         }
-        let mut backoff = Backoff::default();
+        let mut backoff = retry::backoff();
         loop {
             let mut complaints = Vec::new();
             for endpoint in self.seeds.iter() {
@@ -308,7 +312,7 @@ impl Client {
                     Err(error) => complaints.push(format!("{endpoint}: {error}")),
                 }
             }
-            let wait = backoff.next(Duration::ZERO);
+            let wait = backoff.next_wait();
             if Instant::now() + wait >= deadline {
                 return Err(complaints.join("; "));
             }

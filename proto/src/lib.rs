@@ -6,7 +6,9 @@
 //! * [`printable`]: what others named or said, fit to be shown.
 //! * [`status`]: refusals as gRPC statuses, and back.
 //! * [`client`]: finds the leader, retries, watches.
+//! * [`backoff`]: how long to wait before trying again, here and in every crate above.
 
+pub mod backoff;
 pub mod client;
 pub mod convert;
 pub mod payload;

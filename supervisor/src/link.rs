@@ -7,7 +7,6 @@
 //!   the agent goes on as a new instance, which owns nothing;
 //! * an agent whose name another process took over ends.
 
-mod backoff;
 mod endpoints;
 mod lease;
 mod pending;
@@ -117,7 +116,7 @@ impl Link {
                 () = at(lapse) => Over::Lapsed("no leader renewed the lease in time"),
             };
             match over {
-                Over::Stream => {}
+                Over::Stream => self.endpoints.pause().await,
                 Over::Refused => self.back_off().await,
                 Over::Lapsed(why) => self.start_anew(why).await,
                 Over::Dismissed(why) => {

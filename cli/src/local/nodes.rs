@@ -10,10 +10,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rekindle_files::Links;
+use rekindle_proto::backoff::Backoff;
 use rekindle_statemachine::ids::NodeId;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +23,11 @@ use tokio::task::JoinHandle;
 const NODES: usize = 3;
 /// Many times what the file has.
 const ADDRESSES_BYTES: u64 = 4 << 10;
-const RESTART_DELAY: Duration = Duration::from_millis(500);
+/// Before a node that ended is started again; longer each time that it ends soon.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// A node that ran for so long was well.
+const WELL: Duration = Duration::from_mins(1);
 
 /// The running nodes.
 pub(crate) struct LocalNodes {
@@ -155,6 +160,8 @@ impl Plan {
 /// Owns one node's process until told to stop.
 async fn keep(plan: Plan, mut child: Child, mut orders: mpsc::Receiver<Order>) {
     let mut ordered = false;
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut started = Instant::now();
     loop {
         tokio::select! {
             order = orders.recv() => match order {
@@ -170,23 +177,27 @@ async fn keep(plan: Plan, mut child: Child, mut orders: mpsc::Receiver<Order>) {
                 }
             },
             status = child.wait() => {
-                if !std::mem::take(&mut ordered) {
+                if !ordered {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     tracing::warn!("node {} ended ({how}), starting it again; its log is {}", plan.id, plan.log.display());
                 }
-                match revive(&plan, &mut orders).await {
+                if std::mem::take(&mut ordered) || started.elapsed() > WELL {
+                    backoff.reset();
+                }
+                match revive(&plan, &mut orders, &mut backoff).await {
                     Some(again) => child = again,
                     None => return,
                 }
+                started = Instant::now();
             }
         }
     }
 }
 
 /// Starts a node that ended; `None` if told to stop meanwhile.
-async fn revive(plan: &Plan, orders: &mut mpsc::Receiver<Order>) -> Option<Child> {
+async fn revive(plan: &Plan, orders: &mut mpsc::Receiver<Order>, backoff: &mut Backoff) -> Option<Child> {
     loop {
-        let delay = tokio::time::sleep(RESTART_DELAY);
+        let delay = tokio::time::sleep(backoff.next_wait());
         tokio::pin!(delay);
         loop {
             tokio::select! {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 
 use super::error::ClientError;
-use super::retry::Backoff;
+use super::retry;
 use crate::v1;
 use crate::v1::cluster_client::ClusterClient;
 
@@ -101,7 +101,7 @@ pub async fn find_leader(endpoints: &[String], within: Duration) -> Result<Leade
 }
 
 pub(super) async fn search(mut known: BTreeSet<String>, deadline: Instant) -> Result<Leader, NoLeader> {
-    let mut backoff = Backoff::default();
+    let mut backoff = retry::backoff();
     let mut patience = FIRST_DIAL;
     let mut last = String::new();
     loop {
@@ -116,7 +116,7 @@ pub(super) async fn search(mut known: BTreeSet<String>, deadline: Instant) -> Re
         }
         let news = round.named.difference(&known).count() > 0;
         known.extend(round.named);
-        let wait = if news { Duration::ZERO } else { backoff.next(Duration::ZERO) };
+        let wait = if news { Duration::ZERO } else { backoff.next_wait() };
         last = round.complaints.join("; ");
         if Instant::now() + wait >= deadline {
             return Err(NoLeader(last));

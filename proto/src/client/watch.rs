@@ -9,8 +9,8 @@ use futures::{Stream, stream};
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
-use super::retry::Backoff;
-use super::{ATTEMPT, Client, ClientError, Doubt, Node, dial};
+use super::{ATTEMPT, Client, ClientError, Doubt, Node, dial, retry};
+use crate::backoff::Backoff;
 use crate::v1;
 use crate::v1::session_event::Kind;
 
@@ -37,7 +37,7 @@ pub(super) fn events(
         session,
         next: from,
         open: None,
-        backoff: Backoff::default(),
+        backoff: retry::backoff(),
         failing: None,
         failed: VecDeque::new(),
         over: false,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use rekindle_proto::backoff::Backoff;
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_client::ChannelsClient;
 use rekindle_statemachine::ids::{Generation, SessionId};
@@ -151,18 +152,19 @@ struct Carrier {
 
 impl Carrier {
     async fn run(mut self) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match self.connect().await {
                 Ok((stream, answers)) => {
-                    pause = FIRST_PAUSE;
-                    self.carry(stream, answers).await;
+                    // A connection that breaks before anything was answered is no success.
+                    if self.carry(stream, answers).await {
+                        backoff.reset();
+                    }
                     self.route.store(LOCAL, Ordering::Release);
                 }
                 Err(error) => tracing::debug!(address = self.address, %error, "no connection to another agent"),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 
@@ -185,8 +187,8 @@ impl Carrier {
         Ok((stream, answers.into_inner()))
     }
 
-    /// Carries until the connection breaks.
-    async fn carry(&mut self, stream: mpsc::Sender<v1::Envelope>, answers: Streaming<v1::Acknowledgement>) {
+    /// Carries until the connection breaks; whether anything was answered.
+    async fn carry(&mut self, stream: mpsc::Sender<v1::Envelope>, answers: Streaming<v1::Acknowledgement>) -> bool {
         let route = self.carriers.shared.routes.fetch_add(1, Ordering::Relaxed);
         self.route.store(route, Ordering::Release);
         for session in self.carriers.sessions_at(&self.address) {
@@ -195,22 +197,26 @@ impl Carrier {
         }
         let mut answers = answers.ready_chunks(BATCH);
         let mut staged: Option<v1::Envelope> = None;
+        let mut answered = false;
         loop {
             tokio::select! {
                 place = reserve(&stream, staged.is_some()) => match (place, staged.take()) {
                     (Ok(place), Some(envelope)) => place.send(envelope),
-                    _ => return,
+                    _ => return answered,
                 },
                 queued = self.queued.recv(), if staged.is_none() => match queued {
                     Some((through, envelope)) if through == route => staged = Some(envelope),
                     Some(_) => {}
-                    None => return,
+                    None => return answered,
                 },
                 batch = answers.next() => match batch {
-                    Some(batch) => if !self.hand_on(batch).await {
-                        return;
-                    },
-                    None => return,
+                    Some(batch) => {
+                        answered |= batch.iter().any(Result::is_ok);
+                        if !self.hand_on(batch).await {
+                            return answered;
+                        }
+                    }
+                    None => return answered,
                 },
             }
         }

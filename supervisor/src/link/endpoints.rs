@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rekindle_proto::backoff::Backoff;
 use rekindle_proto::status::{FOREIGN_REFUSAL, Verdict, verdict};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind;
@@ -13,8 +14,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
-use super::backoff::Backoff;
-
 const STREAM: usize = 64;
 const CONNECT: Duration = Duration::from_millis(250);
 const PING: Duration = Duration::from_secs(1);
@@ -24,10 +23,12 @@ const LARGEST_ORDER: usize = 64 << 20;
 /// How long one endpoint may take; grows while nobody answers, since the leader may just be slow.
 const FIRST_PATIENCE: Duration = Duration::from_millis(300);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(3);
-/// Pause after each round. Elections take a few hundred milliseconds; a cluster that is down longer is asked less often.
-const PAUSE: Duration = Duration::from_millis(10);
-const LONG_PAUSE: Duration = Duration::from_millis(100);
-const HASTY_ROUNDS: u32 = 200;
+/// Pause after each round in which nobody granted the lease: an election takes a few hundred milliseconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Pause after the cluster has refused this agent or taken its lease away.
+const FIRST_PENANCE: Duration = Duration::from_millis(20);
+const LONGEST_PENANCE: Duration = Duration::from_secs(5);
 
 /// The nodes of the cluster.
 #[derive(Debug)]
@@ -38,7 +39,12 @@ pub(crate) struct Endpoints {
     hint: Option<String>,
     turn: usize,
     current: Option<String>,
-    backoff: Backoff,
+    /// After rounds in vain; like the next one, it starts over when a renewal shows that all is well.
+    rounds: Backoff,
+    /// After refusals.
+    penance: Backoff,
+    /// The refusal that people have been told of.
+    told: Option<String>,
 }
 
 /// A stream to the leader.
@@ -55,13 +61,21 @@ impl Endpoints {
     /// Each `host:port`, with or without `http://`.
     pub(crate) fn new(known: &[String]) -> Self {
         let known = known.iter().map(|endpoint| bare(endpoint)).collect();
-        Endpoints { known, channels: HashMap::new(), hint: None, turn: 0, current: None, backoff: Backoff::default() }
+        Endpoints {
+            known,
+            channels: HashMap::new(),
+            hint: None,
+            turn: 0,
+            current: None,
+            rounds: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            penance: Backoff::new(FIRST_PENANCE, LONGEST_PENANCE),
+            told: None,
+        }
     }
 
     /// Attaches to the leader, however long it takes to find one.
     pub(crate) async fn attach(&mut self, hello: &v1::Hello) -> Attached {
         let mut patience = FIRST_PATIENCE;
-        let mut rounds = 0;
         loop {
             let (mut silent, mut refused) = (false, false);
             // One more than there are, for a hint.
@@ -85,14 +99,13 @@ impl Endpoints {
                     }
                 }
             }
-            rounds += 1;
             if silent {
                 patience = (patience * 2).min(LONGEST_PATIENCE);
             }
             if refused {
                 self.back_off().await;
             } else {
-                tokio::time::sleep(if rounds < HASTY_ROUNDS { PAUSE } else { LONG_PAUSE }).await;
+                self.pause().await;
             }
         }
     }
@@ -105,8 +118,9 @@ impl Endpoints {
                 false
             }
             Verdict::Refused { reason, message, .. } => {
-                if self.backoff.is_news(&message) {
+                if self.told.as_ref() != Some(&message) {
                     tracing::warn!(reason = message, "the cluster refuses this local supervisor, which goes on trying");
+                    self.told = Some(message);
                 }
                 // Somebody else answers at that endpoint; that is no word of the cluster.
                 reason != FOREIGN_REFUSAL
@@ -115,14 +129,21 @@ impl Endpoints {
         }
     }
 
+    /// Waits before the next round: nobody granted the lease, or the stream to who did ended.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.rounds.next_wait()).await;
+    }
+
     /// Waits, longer each time: the cluster refused this agent, or ended its lease.
     pub(crate) async fn back_off(&mut self) {
-        tokio::time::sleep(self.backoff.next()).await;
+        tokio::time::sleep(self.penance.next_wait()).await;
     }
 
     /// The cluster goes on with this agent.
     pub(crate) fn all_is_well(&mut self) {
-        self.backoff.reset();
+        self.rounds.reset();
+        self.penance.reset();
+        self.told = None;
     }
 
     /// The node that this agent was attached to hangs: it is asked last, over a new connection.

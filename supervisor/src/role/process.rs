@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use rekindle_proto::backoff::Backoff;
 use rekindle_statemachine::ids::SessionId;
 use tokio::sync::oneshot;
 
@@ -24,9 +25,10 @@ use crate::leftovers::Records;
 use crate::lookup::Places;
 use crate::session::Launch;
 
-/// How often, and after what pauses, a start that failed for a passing reason is tried again.
-const PAUSES: [Duration; 4] =
-    [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
+/// How often, and after what pauses, a start that failed for a passing reason is tried again: for about a second.
+const RETRIES: usize = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A process group, to be killed at any time.
 #[derive(Debug, Default)]
@@ -155,12 +157,12 @@ fn spawn(session: &SessionId, launch: &Launch, group: &Group) -> Result<(Child, 
     let (program, mut command) = command(session, launch)?;
     let failed =
         |error: &io::Error| format!("cannot start `{}` for role `{}`: {error}", program.display(), launch.name);
-    let mut pauses = PAUSES.iter();
+    let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).waits().take(RETRIES);
     let mut child = loop {
         match command.spawn() {
             Ok(child) => break child,
             Err(error) => match pauses.next() {
-                Some(&pause) if passes(&error) => std::thread::sleep(pause),
+                Some(pause) if passes(&error) => std::thread::sleep(pause),
                 _ => return Err(failed(&error)),
             },
         }
