@@ -39,7 +39,8 @@ pub(crate) struct Global {
     /// Colour in text output; `auto` looks at the terminal and at `NO_COLOR`
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
     pub(crate) color: Colour,
-    /// Log filter, for example `info` or `rekindle_node=debug`; the log goes to standard error
+    /// Log filter, for example `info` or `rekindle_node=debug`; the log goes to standard error. The consensus' library says
+    /// errors only, unless its name, `openraft`, is in the filter
     #[arg(long, global = true, env = "REKINDLE_LOG", default_value = "warn")]
     pub(crate) log: String,
 }

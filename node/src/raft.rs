@@ -3,6 +3,8 @@
 //! * [`consensus`]: the handle that the rest of the node holds: propose, confirm, watch who leads.
 //! * [`log_store`], [`state_store`], [`snapshots`]: openraft's storage on the [`Disk`](crate::storage::Disk).
 //! * [`network`], [`service`]: openraft's network on gRPC, the two ends of it.
+//! * [`reach`]: which nodes answer, and when one that does not is tried again;
+//! * [`settings`]: every option of openraft, with its reason;
 //! * [`threads`], [`heartbeat`]: where it runs, and how often it is heard from.
 //! * [`types`], [`runtime`]: openraft's parameters.
 
@@ -10,8 +12,10 @@ pub(crate) mod consensus;
 mod heartbeat;
 mod log_store;
 mod network;
+mod reach;
 pub(crate) mod runtime;
 mod service;
+mod settings;
 mod snapshots;
 mod state_store;
 pub(crate) mod threads;

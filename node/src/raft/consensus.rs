@@ -12,7 +12,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft::raft::WriteResult;
-use openraft::{BasicNode, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{BasicNode, ReadPolicy, ServerState};
 use rekindle_proto::status::{LeaderHint, RequestError};
 use rekindle_proto::v1::raft_server::RaftServer;
 use rekindle_statemachine::codec::encode_entry;
@@ -28,7 +28,9 @@ use super::addressee;
 use super::heartbeat::beat;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::reach::Reaches;
 use super::service::{Addressee, RaftService};
+use super::settings::{SettingsError, millis, settings};
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::{EntryBytes, Membership, Raft, TypeConfig};
@@ -118,6 +120,12 @@ impl From<io::Error> for EngineError {
     }
 }
 
+impl From<SettingsError> for EngineError {
+    fn from(error: SettingsError) -> Self {
+        EngineError(error.to_string())
+    }
+}
+
 /// Recovers log and state from the disk. Whether this node may take part, and who begins a cluster, is decided elsewhere.
 pub(crate) async fn start(
     config: NodeConfig,
@@ -129,7 +137,9 @@ pub(crate) async fn start(
 ) -> Result<Engine, EngineError> {
     let log = LogStore::open(Arc::clone(&disk), writer.clone())?;
     let snapshots = Snapshots::new(disk, writer.clone());
-    let network = Network::new(config.id.0, config.cluster.clone(), config.timings, Arc::clone(&seams.connector));
+    let reaches = Reaches::default();
+    let connector = Arc::clone(&seams.connector);
+    let network = Network::new(config.id.0, config.cluster.clone(), config.timings, connector, reaches.clone());
     let settings = Arc::new(settings(&config)?);
     let state = StateStore::new(Arc::clone(&replica), snapshots);
     let raft = Raft::new(config.id.0, settings, network, log.clone(), state)
@@ -137,35 +147,13 @@ pub(crate) async fn start(
         .map_err(|fatal| EngineError(fatal.to_string()))?;
     let own = addressee(&config.cluster, config.id.0).map_err(|error| EngineError(error.to_string()))?;
     let space = log.space();
-    let service = RaftService::server(raft.clone(), space, own, stop);
+    let service = RaftService::server(raft.clone(), space, own, reaches, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let heartbeat = tokio::spawn(beat(raft.clone(), leadership.clone(), config.timings.heartbeat));
     let failure = tokio::spawn(watch_for_failure(raft.clone(), writer, config.timings.disk_timeout));
     let consensus = Consensus { id: config.id, raft, log, replica, leadership };
     Ok(Engine { consensus, service, failure, leadership: follow, heartbeat })
-}
-
-fn settings(config: &NodeConfig) -> Result<openraft::Config, EngineError> {
-    let timings = config.timings;
-    let settings = openraft::Config {
-        cluster_name: config.cluster.clone(),
-        // The library takes it for the time that an answer may take, too. `beat` asks for heartbeats more often.
-        heartbeat_interval: millis(timings.answer_timeout()),
-        election_timeout_min: millis(timings.election_min),
-        election_timeout_max: millis(timings.election_max),
-        install_snapshot_timeout: millis(timings.snapshot_timeout),
-        enable_pre_vote: Some(true),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.compaction.snapshot_after),
-        max_in_snapshot_log_to_keep: config.compaction.keep,
-        purge_batch_size: config.compaction.purge_batch,
-        ..openraft::Config::default()
-    };
-    settings.validate().map_err(|error| EngineError(error.to_string()))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Engine {

@@ -3,7 +3,8 @@
 //! Invariants
 //! * every call has a deadline, a stream one for each answer it waits for: openraft sets none for streams;
 //! * heartbeats and snapshots have connections of their own, so that neither waits behind the log;
-//! * a call names the node that it is meant for, which refuses it if it is another one.
+//! * a call names the node that it is meant for, which refuses it if it is another one;
+//! * a node that does not answer is called in turn, see [`reach`](super::reach).
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -30,6 +31,7 @@ use rekindle_proto::v1::raft_client::RaftClient;
 use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -37,6 +39,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::reach::{Call, Reach, Reaches, backoff};
 use super::types::{Snapshot, TypeConfig, Vote};
 use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER, addressee};
 use crate::config::Timings;
@@ -49,8 +52,6 @@ const CONNECT: Duration = Duration::from_millis(500);
 const KEEP_ALIVE: Duration = Duration::from_millis(500);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 const CHUNK: usize = 1 << 20;
-const FIRST_BACKOFF: Duration = Duration::from_millis(20);
-const LONGEST_BACKOFF: Duration = Duration::from_millis(200);
 
 type Error = RPCError<TypeConfig>;
 
@@ -68,6 +69,7 @@ pub(crate) struct Network {
     cluster: String,
     timings: Timings,
     connector: Arc<dyn Connector>,
+    reaches: Reaches,
     channels: HashMap<(u64, String, Purpose), Channel>,
 }
 
@@ -75,7 +77,9 @@ pub(crate) struct Network {
 pub(crate) struct Peer {
     id: u64,
     target: u64,
+    purpose: Purpose,
     timings: Timings,
+    reach: Arc<Reach>,
     /// An endpoint that cannot be parsed is unreachable, with this reason.
     client: Result<RaftClient<InterceptedService<Channel, Addressed>>, String>,
 }
@@ -92,8 +96,14 @@ impl Interceptor for Addressed {
 }
 
 impl Network {
-    pub(crate) fn new(id: u64, cluster: String, timings: Timings, connector: Arc<dyn Connector>) -> Self {
-        Network { id, cluster, timings, connector, channels: HashMap::new() }
+    pub(crate) fn new(
+        id: u64,
+        cluster: String,
+        timings: Timings,
+        connector: Arc<dyn Connector>,
+        reaches: Reaches,
+    ) -> Self {
+        Network { id, cluster, timings, connector, reaches, channels: HashMap::new() }
     }
 
     fn peer(&mut self, target: u64, node: &BasicNode, purpose: Purpose) -> Peer {
@@ -102,7 +112,7 @@ impl Network {
             let client = RaftClient::with_interceptor(channel, Addressed(to));
             Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
         });
-        Peer { id: self.id, target, timings: self.timings, client }
+        Peer { id: self.id, target, purpose, timings: self.timings, reach: self.reaches.of(target), client }
     }
 
     fn channel(&mut self, target: u64, endpoint: &str, purpose: Purpose) -> Result<Channel, String> {
@@ -145,6 +155,50 @@ impl Peer {
         self.client.clone().map_err(|reason| RPCError::Unreachable(Unreachable::from_string(reason)))
     }
 
+    /// Whether the node is to be called for a stream. A heartbeat that must wait is late, and another one comes soon.
+    async fn turn(&self) -> Option<Call<'_>> {
+        let silence = self.timings.replication_timeout;
+        match self.purpose {
+            Purpose::Heartbeat => self.reach.call(silence),
+            Purpose::Log | Purpose::Snapshot => self.reach.call_in_turn(silence).await,
+        }
+    }
+
+    fn away(&self) -> Error {
+        let reason =
+            format!("node {} did not answer a moment ago, and it is not yet time for another try", self.target);
+        RPCError::Unreachable(Unreachable::from_string(reason))
+    }
+
+    /// What came of a call, for who called and for those who want to call.
+    fn outcome<T>(
+        &self,
+        turn: Call<'_>,
+        what: RPCTypes,
+        patience: Duration,
+        answer: Result<Result<T, Status>, Elapsed>,
+    ) -> Result<T, Error> {
+        match answer {
+            Ok(Ok(answer)) => {
+                turn.answered();
+                Ok(answer)
+            }
+            Ok(Err(status)) => {
+                let error = failed(&status);
+                if matches!(error, RPCError::Unreachable(_)) {
+                    turn.failed(status.message())
+                } else {
+                    turn.answered()
+                }
+                Err(error)
+            }
+            Err(_) => {
+                turn.failed(&format!("no answer within {} ms", patience.as_millis()));
+                Err(self.late(what, patience))
+            }
+        }
+    }
+
     /// A call with one answer.
     async fn unary<Q, R, F>(
         &self,
@@ -158,9 +212,10 @@ impl Peer {
         R: DeserializeOwned,
         F: Future<Output = Result<Response<RaftMessage>, Status>>,
     {
-        let answer = timeout(option.hard_ttl(), call(self.client()?, message(question))).await;
-        let answer = answer.map_err(|_| self.late(what, option.hard_ttl()))?.map_err(|status| failed(&status))?;
-        read(answer.get_ref())
+        let client = self.client()?;
+        let turn = self.reach.call(self.timings.replication_timeout).ok_or_else(|| self.away())?;
+        let answer = timeout(option.hard_ttl(), call(client, message(question))).await;
+        read(self.outcome(turn, what, option.hard_ttl(), answer)?.get_ref())
     }
 
     fn late(&self, action: RPCTypes, timeout: Duration) -> Error {
@@ -179,10 +234,9 @@ impl Peer {
         });
         let mut client = self.client()?;
         let patience = option.hard_ttl().max(self.timings.election_min);
-        let answers = timeout(patience, client.append_entries(requests))
-            .await
-            .map_err(|_| self.late(RPCTypes::AppendEntries, patience))?
-            .map_err(|status| failed(&status))?;
+        let turn = self.turn().await.ok_or_else(|| self.away())?;
+        let answers = timeout(patience, client.append_entries(requests)).await;
+        let answers = self.outcome(turn, RPCTypes::AppendEntries, patience, answers)?;
         Ok(Answers { peer: self, sent, received: 0, stream: answers.into_inner() })
     }
 }
@@ -286,23 +340,21 @@ impl NetSnapshot<TypeConfig> for Peer {
             data: data.slice(start..data.len().min(start + CHUNK)),
         });
         let mut client = self.client()?;
+        let turn = self.reach.call_in_turn(self.timings.replication_timeout).await.ok_or_else(|| self.away())?;
         let sending = async { client.install_snapshot(stream::iter(std::iter::once(first).chain(rest))).await };
         let sending = timeout(option.hard_ttl(), sending);
         let answer = match select(pin!(sending), pin!(cancel)).await {
             Either::Left((answer, _)) => answer,
             Either::Right((closed, _)) => return Err(closed.into()),
         };
-        let answer = answer
-            .map_err(|_| self.late(RPCTypes::InstallSnapshot, option.hard_ttl()))?
-            .map_err(|status| failed(&status))?;
-        Ok(read(answer.get_ref())?)
+        Ok(read(self.outcome(turn, RPCTypes::InstallSnapshot, option.hard_ttl(), answer)?.get_ref())?)
     }
 }
 
 impl NetBackoff<TypeConfig> for Peer {
     fn backoff(&self) -> Option<Backoff> {
-        let waits = std::iter::successors(Some(FIRST_BACKOFF), |wait| Some((*wait * 2).min(LONGEST_BACKOFF)));
-        Some(Backoff::new(waits))
+        // For streams that were opened and then failed.
+        Some(Backoff::new(backoff().waits()))
     }
 }
 

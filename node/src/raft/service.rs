@@ -17,6 +17,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::reach::Reaches;
 use super::types::{Raft, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER};
 use crate::storage::room::Space;
@@ -28,6 +29,7 @@ const SNAPSHOT_LIMIT: usize = 4 << 30;
 pub(crate) struct RaftService {
     raft: Raft,
     space: watch::Receiver<Space>,
+    reaches: Reaches,
     /// Ends the streams when the node stops.
     stop: CancellationToken,
 }
@@ -55,9 +57,10 @@ impl RaftService {
         raft: Raft,
         space: watch::Receiver<Space>,
         own: MetadataValue<Ascii>,
+        reaches: Reaches,
         stop: CancellationToken,
     ) -> InterceptedService<RaftServer<Self>, Addressee> {
-        let server = RaftServer::new(RaftService { raft, space, stop })
+        let server = RaftServer::new(RaftService { raft, space, reaches, stop })
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         InterceptedService::new(server, Addressee(own))
@@ -70,11 +73,13 @@ impl raft_server::Raft for RaftService {
 
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let question: VoteRequest<TypeConfig> = read(request.get_ref())?;
+        self.reaches.heard_from(question.vote.leader_id.node_id);
         answer(self.raft.vote(question).await)
     }
 
     async fn pre_vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
         let question: VoteRequest<TypeConfig> = read(request.get_ref())?;
+        self.reaches.heard_from(question.vote.leader_id.node_id);
         answer(self.raft.pre_vote(question).await)
     }
 

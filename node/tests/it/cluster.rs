@@ -12,7 +12,7 @@ use rekindle_proto::v1::session_event::Kind;
 
 use crate::harness::{Cluster, ping, session, wait_until};
 
-async fn names(client: &Client) -> BTreeSet<String> {
+pub(crate) async fn names(client: &Client) -> BTreeSet<String> {
     let protocols = client.list_protocols(false).await.expect("a list");
     protocols.into_iter().map(|protocol| protocol.name).collect()
 }
@@ -39,14 +39,16 @@ async fn writes_survive_the_leader() {
 }
 
 /// Waits until every node has applied the same and returns what they say then.
-async fn same_digest(cluster: &Cluster) -> Vec<v1::Status> {
+pub(crate) async fn same_digest(cluster: &Cluster) -> Vec<v1::Status> {
     let client = cluster.client();
     wait_until("the same digest everywhere", async || {
         let statuses: Vec<v1::Status> =
             client.statuses(true).await.into_iter().filter_map(|(_, status)| status.ok()).collect();
         let first = statuses.first()?;
         let same = |status: &v1::Status| {
-            status.applied_index == first.applied_index && status.digest == first.digest && !status.digest.is_empty()
+            let as_far = status.applied_index == first.applied_index && !status.digest.is_empty();
+            assert!(!as_far || status.digest == first.digest, "digests differ at {}", first.applied_index);
+            as_far
         };
         (statuses.len() == 3 && statuses.iter().all(same)).then_some(statuses.clone())
     })

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rekindle_node::{Compaction, FailureCause, NodeConfig, NodeId, RunningNode, StartError, Timings};
+use rekindle_node::{Compaction, FailureCause, NodeConfig, NodeId, RunningNode, Seams, StartError, Timings};
 use rekindle_proto::client::{Client, find_leader};
 use rekindle_proto::v1;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tonic::transport::server::TcpIncoming;
 
 /// Long enough for any machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -17,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, Node>,
     config: Box<dyn Fn(NodeConfig) -> NodeConfig>,
+    world: Box<dyn Fn(u64, &BTreeMap<NodeId, String>) -> Seams>,
     peers: BTreeMap<NodeId, String>,
 }
 
@@ -31,20 +33,37 @@ pub(crate) struct Node {
 impl Cluster {
     /// Starts `count` nodes with a configuration of the test's choice.
     pub(crate) fn start(count: u64, config: impl Fn(NodeConfig) -> NodeConfig + 'static) -> Self {
-        let mut cluster = Self::stopped(count, config);
+        Self::start_in(count, config, |_, _| Seams::default())
+    }
+
+    /// Starts `count` nodes in a world of the test's choice, which it is asked for at each start of a node.
+    pub(crate) fn start_in(
+        count: u64,
+        config: impl Fn(NodeConfig) -> NodeConfig + 'static,
+        world: impl Fn(u64, &BTreeMap<NodeId, String>) -> Seams + 'static,
+    ) -> Self {
+        let mut cluster = Self::stopped_in(count, config, world);
         for id in 1..=count {
             cluster.restart(id);
         }
         cluster
     }
 
-    /// The same cluster before its first start.
+    /// A cluster before its first start.
     pub(crate) fn stopped(count: u64, config: impl Fn(NodeConfig) -> NodeConfig + 'static) -> Self {
+        Self::stopped_in(count, config, |_, _| Seams::default())
+    }
+
+    fn stopped_in(
+        count: u64,
+        config: impl Fn(NodeConfig) -> NodeConfig + 'static,
+        world: impl Fn(u64, &BTreeMap<NodeId, String>) -> Seams + 'static,
+    ) -> Self {
         let listeners: BTreeMap<u64, TcpListener> =
             (1..=count).map(|id| (id, TcpListener::bind("127.0.0.1:0").expect("a free port"))).collect();
         let address = |listener: &TcpListener| listener.local_addr().expect("its address");
         let peers = listeners.iter().map(|(id, listener)| (NodeId(*id), address(listener).to_string())).collect();
-        let mut cluster = Cluster { nodes: BTreeMap::new(), config: Box::new(config), peers };
+        let mut cluster = Cluster { nodes: BTreeMap::new(), config: Box::new(config), world: Box::new(world), peers };
         for (id, listener) in listeners {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let node = Node { folder, address: address(&listener), listener: Some(listener), running: None };
@@ -62,7 +81,9 @@ impl Cluster {
     /// In a thread of its own, since a test may be inside of a runtime.
     fn run(&mut self, id: u64, listener: &TcpListener) {
         let config = self.config(id);
-        let running = std::thread::scope(|scope| scope.spawn(|| run(&config, listener)).join().expect("no panic"));
+        let seams = (self.world)(id, &self.peers);
+        let running =
+            std::thread::scope(|scope| scope.spawn(|| run(&config, &seams, listener)).join().expect("no panic"));
         self.nodes.get_mut(&id).expect("a known node").running = Some(running);
     }
 
@@ -161,18 +182,26 @@ fn calm() -> Timings {
 }
 
 /// Waits while the folder is in use: the writer of a killed node ends a moment after the node.
-fn run(config: &NodeConfig, listener: &TcpListener) -> (RunningNode, Runtime) {
+fn run(config: &NodeConfig, seams: &Seams, listener: &TcpListener) -> (RunningNode, Runtime) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let running = wait_for("the folder to be free", || {
         let listener = listener.try_clone().expect("another handle");
-        match runtime.block_on(rekindle_node::start(config.clone(), listener)) {
+        match runtime.block_on(start(config.clone(), seams.clone(), listener)) {
             Ok(running) => Some(running),
             Err(StartError::Locked { .. }) => None,
             Err(error) => panic!("the node does not start: {error}"),
         }
     });
     (running, runtime)
+}
+
+async fn start(config: NodeConfig, seams: Seams, listener: TcpListener) -> Result<RunningNode, StartError> {
+    let address = listener.local_addr().map_err(StartError::Listen)?;
+    listener.set_nonblocking(true).map_err(StartError::Listen)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Listen)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    rekindle_node::start_with(config, seams, address, incoming).await
 }
 
 /// Waits for a condition, on whatever machine; fails loudly if it never comes.

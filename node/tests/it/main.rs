@@ -3,10 +3,14 @@
 mod agents;
 mod busy;
 mod cluster;
+mod cuts;
+mod disks;
 mod distance;
 mod folder;
 mod harness;
 mod identity;
+mod partition;
+mod restart;
 mod room;
 mod seams;
 mod snapshot;

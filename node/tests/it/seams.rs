@@ -1,65 +1,19 @@
 //! A node in a world of the caller's: another disk, another clock, writes inline.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::TcpListener;
-use std::ops::Bound;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rekindle_node::clock::Clock;
-use rekindle_node::{
-    Disk, Durability, FreeSpace, NodeConfig, NodeId, Op, RunningNode, Seams, Table, Visit, WriterMode,
-};
+use rekindle_node::{Disk, FreeSpace, NodeConfig, NodeId, RunningNode, Seams, Table, WriterMode};
 use rekindle_proto::client::Client;
 use rekindle_statemachine::ids::EntryTime;
 use tonic::transport::server::TcpIncoming;
 
+use crate::disks::Memory;
 use crate::harness::{PATIENCE, ping, session};
-
-type Pairs = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
-
-/// Forgets nothing, for as long as the test runs.
-#[derive(Default)]
-struct Memory(Mutex<Pairs>);
-
-impl Disk for Memory {
-    fn write(&self, ops: &[Op], _durability: Durability) -> io::Result<()> {
-        let mut pairs = self.0.lock().expect("no panic");
-        for op in ops {
-            match op {
-                Op::Put { table, key, value } => {
-                    pairs.insert((*table, key.to_vec()), value.to_vec());
-                }
-                Op::DeleteRange { table, from, to } => {
-                    pairs.retain(|(place, key), _| place != table || key < &from.to_vec() || key >= &to.to_vec());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, table: Table, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().expect("no panic").get(&(table, key.to_vec())).cloned())
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()> {
-        let pairs = self.0.lock().expect("no panic");
-        let range = (Bound::Included((table, from.to_vec())), Bound::Excluded((table, to.to_vec())));
-        for ((_, key), value) in pairs.range(range) {
-            if visit(key, value).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn last(&self, table: Table) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let pairs = self.0.lock().expect("no panic");
-        Ok(pairs.iter().rfind(|((place, _), _)| *place == table).map(|((_, key), value)| (key.clone(), value.clone())))
-    }
-}
 
 /// Stands still.
 struct Stopped;
@@ -123,7 +77,7 @@ async fn a_folder_of_a_release_without_identities_goes_on() {
     let (node, client) = start(&disk).await;
     client.register_protocol(ping("Old")).await.expect("registered");
     node.shutdown().await;
-    assert!(disk.0.lock().expect("no panic").remove(&(Table::Meta, b"identity".to_vec())).is_some());
+    assert!(disk.forget(Table::Meta, b"identity"));
     let (node, client) = start(&disk).await;
     client.register_protocol(ping("New")).await.expect("registered");
     assert_eq!(client.list_protocols(false).await.expect("a list").len(), 2);

@@ -2,11 +2,14 @@
 
 use rekindle_proto::v1;
 
+use crate::disks::Disks;
 use crate::harness::{Cluster, compact_soon, ping, wait_until};
 
 #[tokio::test]
 async fn a_node_that_lags_gets_the_snapshot() {
-    let mut cluster = Cluster::start(3, compact_soon);
+    let disks = Disks::default();
+    let mounts = disks.clone();
+    let mut cluster = Cluster::start_in(3, compact_soon, move |id, _| mounts.mount(id));
     let client = cluster.client();
     client.register_protocol(ping("Before")).await.expect("registered");
     let away = cluster.follower().await;
@@ -15,15 +18,15 @@ async fn a_node_that_lags_gets_the_snapshot() {
     for number in 0..count {
         client.register_protocol(ping(&format!("P{number}"))).await.expect("registered");
     }
-    let leader = cluster.client_of(cluster.leader().await);
-    let stale = v1::GetStatusRequest { stale: true, digest: false };
-    wait_until("the leader to have a snapshot", async || {
-        let status = leader.get_status(stale).await.ok()?;
-        (status.snapshot_index > count / 2).then_some(())
+    let leader = cluster.leader().await;
+    wait_until("the leader to have a snapshot in place of the log", async || {
+        let log = disks.logs().remove(&leader)?;
+        log.keys().next().is_none_or(|first| *first > count / 2).then_some(())
     })
     .await;
     cluster.restart(away);
     let returned = cluster.client_of(away);
+    let stale = v1::GetStatusRequest { stale: true, digest: false };
     let status = wait_until("the node to catch up", async || {
         let protocols = returned.list_protocols(true).await.ok()?;
         if protocols.len() as u64 <= count {
