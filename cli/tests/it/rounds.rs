@@ -37,10 +37,41 @@ fn a_hundred_rounds_of_kills_under_load() {
     rounds(std::env::var("REKINDLE_ROUNDS").map_or(100, |rounds| rounds.parse().expect("a number of rounds")));
 }
 
-fn rounds(count: u32) {
+#[test]
+fn a_majority_that_is_back_serves_again() {
+    absences(&[Duration::from_secs(2)]);
+}
+
+/// Prints how long it takes; what it should take is a matter of the machine and no test's.
+#[test]
+#[ignore = "five minutes of measuring; run with --ignored --nocapture"]
+fn how_soon_a_majority_that_is_back_serves_again() {
+    absences(&[2, 5, 10, 20].map(Duration::from_secs).repeat(5));
+}
+
+/// Kills two of three nodes under load, for so long each time, and waits until the cluster answers again.
+fn absences(absences: &[Duration]) {
+    let mut dice = dice();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut site = Site::start();
+    let protocol = runtime.block_on(site.client().register_protocol(ping())).expect("registered");
+    let mut took = Vec::new();
+    for (round, absence) in (1..).zip(absences) {
+        took.push(runtime.block_on(site.absence(round, *absence, &protocol, &mut dice)));
+        eprintln!("away for {absence:?}: an answer after {:?}", took[took.len() - 1]);
+    }
+    took.sort();
+    eprintln!("median {:?}, longest {:?}", took[took.len() / 2], took[took.len() - 1]);
+}
+
+fn dice() -> StdRng {
     let seed = std::env::var("REKINDLE_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a seed"));
     eprintln!("REKINDLE_SEED={seed}");
-    let mut dice = StdRng::seed_from_u64(seed);
+    StdRng::seed_from_u64(seed)
+}
+
+fn rounds(count: u32) {
+    let mut dice = dice();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut site = Site::start();
     let protocol = runtime.block_on(site.client().register_protocol(ping())).expect("registered");
@@ -126,6 +157,36 @@ impl Site {
         self.replicas_are_the_same(round).await;
         let acknowledged = acknowledged.lock().expect("no panic").clone();
         self.all_are_there(round, &acknowledged).await;
+    }
+
+    /// Takes the majority away for a while; how long the cluster then takes to answer.
+    async fn absence(&mut self, round: u32, absence: Duration, protocol: &str, dice: &mut StdRng) -> Duration {
+        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+        let mut writers: JoinSet<()> = (0..WRITERS)
+            .map(|writer| write(self.client(), round, writer, protocol.to_owned(), Arc::clone(&acknowledged)))
+            .collect();
+        until("writers to have written", || async { !acknowledged.lock().expect("no panic").is_empty() }).await;
+        let mut away: Vec<usize> = (0..NODES).collect();
+        away.shuffle(dice);
+        away.truncate(NODES / 2 + 1);
+        for node in &away {
+            self.nodes[*node] = None;
+        }
+        tokio::time::sleep(absence).await;
+        let back = tokio::time::Instant::now();
+        for node in away {
+            self.run(node);
+        }
+        let status = v1::GetStatusRequest { stale: false, digest: false };
+        self.client().get_status(status).await.expect("an answer of a leader that a majority has confirmed");
+        let took = back.elapsed();
+        while let Some(writer) = writers.join_next().await {
+            writer.expect("no panic");
+        }
+        self.replicas_are_the_same(round).await;
+        let acknowledged = acknowledged.lock().expect("no panic").clone();
+        self.all_are_there(round, &acknowledged).await;
+        took
     }
 
     /// Waits until all nodes have applied the same, and compares whenever any two have applied as much.
