@@ -11,9 +11,10 @@ use std::{error, io};
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
+use rekindle_proto::backoff::Backoff;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
@@ -24,6 +25,9 @@ pub(crate) const NODE_HEADERS: u32 = 0x5252;
 const QUEUE: usize = 128;
 /// How long a connection may take to say what it is for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Before another connection is accepted where one could not be.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// What every connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
@@ -63,6 +67,7 @@ where
     let over = stop.clone();
     let accept = async move {
         let mut incoming = Box::pin(incoming);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         while let Some(next) = incoming.next().await {
             let io = match next {
                 Ok(io) => io,
@@ -71,9 +76,12 @@ where
                     if to_clients.send(Err(io::Error::other(error))).await.is_err() {
                         return;
                     }
+                    // Out of descriptors, most likely: to try at once would be to spin until one is free.
+                    sleep(backoff.next_wait()).await;
                     continue;
                 }
             };
+            backoff.reset();
             let (to_nodes, to_clients) = (to_nodes.clone(), to_clients.clone());
             let opening = async move {
                 // One that breaks off, or says nothing, is nobody's.

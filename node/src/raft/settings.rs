@@ -42,6 +42,10 @@ impl fmt::Display for SettingsError {
 
 pub(super) fn settings(config: &NodeConfig) -> Result<openraft::Config, SettingsError> {
     let timings = config.timings;
+    if timings.heartbeat >= timings.election_min {
+        let (heartbeat, election) = (millis(timings.heartbeat), millis(timings.election_min));
+        return Err(SettingsError(format!("a heartbeat each {heartbeat} ms, and an election after {election} ms")));
+    }
     let election_max = millis(timings.election_max);
     // One of the options is deprecated, and has to be named all the same.
     #[expect(deprecated)]
@@ -137,8 +141,12 @@ mod tests {
 
     #[test]
     fn timings_that_do_not_fit_are_refused() {
-        let timings = Timings { heartbeat: Duration::from_secs(1), ..Timings::default() };
-        let error = of(timings).expect_err("a heartbeat that is longer than an election timeout");
-        assert!(error.to_string().starts_with("the timings do not fit together"), "{error}");
+        let fits = Timings::default();
+        let rare = Timings { heartbeat: fits.election_min, ..fits };
+        let same = Timings { election_max: fits.election_min, ..fits };
+        for timings in [rare, same] {
+            let error = of(timings).expect_err("no cluster could hold a leader");
+            assert!(error.to_string().starts_with("the timings do not fit together"), "{error}");
+        }
     }
 }
