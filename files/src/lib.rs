@@ -98,10 +98,14 @@ fn regular(file: &File) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}, and only a regular file is read")))
 }
 
+/// Folders that are for everybody.
+const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
 /// Makes a folder for this user alone, or makes one that exists so.
 ///
 /// One that exists is changed if it is empty or holds one of `marks`, names that only Rekindle gives. Any other is left
-/// as it is, for it holds what is not Rekindle's; but not used if everybody may write in it.
+/// as it is, for it holds what is not Rekindle's; but not used if everybody may write in it. The folders that a system has
+/// for everybody are never changed, however empty; the root of a file system that was just mounted is.
 pub fn own_folder(path: &Path, marks: &[&str], links: Links) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
@@ -121,7 +125,8 @@ fn tighten(path: &Path, marks: &[&str], links: Links) -> io::Result<()> {
     }
     let refused = |why: &str| Err(io::Error::new(ErrorKind::PermissionDenied, why.to_owned()));
     let shared = metadata.mode() & 0o002 != 0;
-    if shared && metadata.mode() & 0o1000 != 0 {
+    let is = |known: &fs::Metadata| (known.dev(), known.ino()) == (metadata.dev(), metadata.ino());
+    if shared && EVERYBODYS.iter().any(|known| fs::metadata(known).is_ok_and(|known| is(&known))) {
         return refused("everybody may write in it; name a folder of its own below it");
     }
     let own = fs::read_dir(path)?.next().is_none() || marks.iter().any(|mark| path.join(mark).exists());
@@ -211,7 +216,15 @@ mod tests {
         fs::set_permissions(&foreign, Permissions::from_mode(0o777)).expect("a mode");
         assert!(own_folder(&foreign, &["mark"], Links::Followed).is_err());
         fs::set_permissions(&empty, Permissions::from_mode(0o1777)).expect("a mode");
-        assert!(own_folder(&empty, &["mark"], Links::Followed).is_err(), "as /tmp is");
+        own_folder(&empty, &["mark"], Links::Followed).expect("as a file system is that was just mounted");
+        assert_eq!(mode(&empty), 0o700);
+        fs::set_permissions(&foreign, Permissions::from_mode(0o1777)).expect("a mode");
+        assert!(own_folder(&foreign, &["mark"], Links::Followed).is_err());
+        let everybodys =
+            EVERYBODYS.map(Path::new).into_iter().filter(|known| known.exists() && mode(known) & 0o002 != 0);
+        for known in everybodys {
+            assert!(own_folder(known, &["mark"], Links::Followed).is_err(), "{}", known.display());
+        }
         let link = outer.path().join("link");
         symlink(&used, &link).expect("a link");
         assert!(own_folder(&link, &["mark"], Links::Refused).is_err());

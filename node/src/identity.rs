@@ -22,10 +22,15 @@ const IDENTITY_BYTES: u64 = 4 << 10;
 const DATABASE: &str = "db";
 const FORMAT: &str = "rekindle data 1";
 
+/// Makes the folder for this user alone, before anything is written in it.
+pub(crate) fn claim(folder: &Path) -> io::Result<()> {
+    rekindle_files::own_folder(folder, &[IDENTITY, DATABASE], Links::Followed)
+}
+
 /// Opens the database of a data folder, or makes one in a folder that was never used.
 pub(crate) fn open(folder: &Path, cluster: &str, id: NodeId, limits: Limits) -> Result<Arc<dyn Disk>, StartError> {
     let io = |source| StartError::DataDir { path: folder.to_owned(), source };
-    rekindle_files::own_folder(folder, &[IDENTITY, DATABASE], Links::Followed).map_err(io)?;
+    claim(folder).map_err(io)?;
     let own = text(cluster, id);
     let known = match rekindle_files::read_text(&folder.join(IDENTITY), IDENTITY_BYTES, Links::Refused) {
         Ok(known) => Some(known),

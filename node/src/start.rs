@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -190,7 +189,7 @@ fn open_storage(config: &NodeConfig, seams: &Seams) -> Result<Storage, StartErro
     }
     let folder = &config.data_dir;
     let io = |source| StartError::DataDir { path: folder.clone(), source };
-    fs::create_dir_all(folder).map_err(io)?;
+    identity::claim(folder).map_err(io)?;
     let room = seams.room.clone().unwrap_or_else(|| Arc::new(FolderSpace(folder.clone())));
     let volume = room.look().map_err(io)?;
     let limits = Limits::of(volume.total, config.keep_free);
