@@ -210,6 +210,8 @@ pub(crate) struct NodeStart {
     /// Shortest time without a heartbeat after which a node stands for election; the longest is 1.5 times that
     #[arg(long, default_value = "120ms", value_parser = humantime::parse_duration)]
     pub(crate) election_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// Take the listening socket from standard input, and die with the parent process, which has this id
     #[arg(long, hide = true, value_name = "PID")]
     pub(crate) embedded_in: Option<i32>,
@@ -257,6 +259,19 @@ pub(crate) struct AgentStart {
     /// Folder for what must outlive this process; without it workers left behind by a crash of it cannot be found
     #[arg(long)]
     pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Whom nodes and local supervisors believe.
+#[derive(Args, Debug)]
+pub(crate) struct Trust {
+    /// File with the secret of the cluster, the same for all its nodes and local supervisors; see `cluster secret`
+    #[arg(long, env = "REKINDLE_SECRET_FILE", value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Listen where other machines can reach it without a secret: whoever does can command the cluster
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 /// `cluster`
@@ -267,6 +282,11 @@ pub(crate) enum Cluster {
         /// Ask just one node, also one that does not know a leader
         #[arg(long)]
         stale: bool,
+    },
+    /// Make a secret for a new cluster, by which its nodes and local supervisors know each other
+    Secret {
+        /// The file to write it to, readable by its owner only; it must not exist
+        file: PathBuf,
     },
 }
 

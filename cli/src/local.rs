@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::nodes::LocalNodes;
-use crate::workers;
+use crate::{trust, workers};
 
 /// What to start, and which faults to inject.
 pub(crate) struct SiteConfig {
@@ -68,11 +68,16 @@ impl LocalSite {
     /// Starts everything; nodes elect a leader and the supervisor finds it by themselves. Injected faults are told to
     /// `told`.
     pub(crate) async fn start(config: SiteConfig, told: mpsc::UnboundedSender<Fault>) -> Result<Self> {
-        let nodes = LocalNodes::start(&config.folder, &config.log)?;
+        std::fs::create_dir_all(&config.folder)
+            .with_context(|| format!("cannot make the folder {}", config.folder.display()))?;
+        let secret_file = config.folder.join("secret");
+        let secret = trust::of_folder(&secret_file)?;
+        let nodes = LocalNodes::start(&config.folder, &secret_file, &config.log)?;
         let endpoints = nodes.endpoints().to_vec();
         let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a port on 127.0.0.1")?;
         let address = listener.local_addr()?.to_string();
         let mut agent = AgentConfig::new(AgentId("local".to_owned()), endpoints.clone());
+        agent.secret = Some(secret);
         agent.data_dir = Some(config.folder.join("agent"));
         agent.faults = config.crashes.iter().filter_map(Fault::crash).collect();
         agent.log = workers::log();

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod deployment;
+mod descriptors;
 mod exit;
 mod local;
 mod output;
@@ -10,6 +11,7 @@ mod protocols;
 mod queue;
 mod start;
 mod talk;
+mod trust;
 mod watch;
 mod workers;
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rekindle_proto::secret::ClusterSecret;
+use rekindle_proto::server::incoming::Bounds;
 use rekindle_statemachine::ids::NodeId;
 
 use crate::clock::{Clock, SystemClock};
@@ -24,6 +26,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Every node of the cluster with its endpoint, `host:port`, this one included.
     pub peers: BTreeMap<NodeId, String>,
+    /// What nodes and agents know each other by; without one, whoever reaches this node may speak for them.
+    pub secret: Option<ClusterSecret>,
     /// How long an agent may run its workers after its last renewal.
     pub lease_ttl: Duration,
     /// How long an agent may owe the position of a frozen role before its lease is ended.
@@ -33,6 +37,8 @@ pub struct NodeConfig {
     pub restore_timeout: Duration,
     /// With less than this many bytes free on its disk the node takes no new work; `None` is what fits the disk.
     pub keep_free: Option<u64>,
+    /// Of the connections to this node.
+    pub connections: Bounds,
     /// Of the consensus.
     pub timings: Timings,
     /// When the log is made into a snapshot.
@@ -84,10 +90,12 @@ impl NodeConfig {
             cluster: cluster.into(),
             data_dir: data_dir.into(),
             peers,
+            secret: None,
             lease_ttl: Duration::from_secs(3),
             position_timeout: Duration::from_secs(5),
             restore_timeout: Duration::from_mins(5),
             keep_free: None,
+            connections: Bounds::default(),
             timings: Timings::default(),
             compaction: Compaction::default(),
         }

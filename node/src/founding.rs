@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rekindle_proto::backoff::Backoff;
+use rekindle_proto::secret::Credential;
 use rekindle_proto::v1;
 use rekindle_proto::v1::identity_client::IdentityClient;
 use rekindle_statemachine::ids::NodeId;
@@ -180,9 +181,10 @@ impl Peers {
 
     /// Asks all of them at once.
     pub(crate) async fn ask(&self, config: &NodeConfig) -> BTreeMap<NodeId, Option<Introduction>> {
+        let credential = Credential::new(config.secret.as_ref());
         let ask = async |id: NodeId| {
             let channel = self.0.get(&id)?.clone();
-            let mut node = IdentityClient::new(channel);
+            let mut node = IdentityClient::with_interceptor(channel, credential.clone());
             let answer = timeout(PATIENCE, node.introduce(v1::IntroduceRequest {})).await.ok()?.ok()?;
             Some(Introduction::from(answer.into_inner()))
         };
@@ -197,8 +199,9 @@ impl Peers {
             identity: identity.to_wire(),
             peers: peers_to_wire(&config.peers),
         };
+        let credential = Credential::new(config.secret.as_ref());
         let ask = async |id: NodeId, channel: Channel| {
-            let mut node = IdentityClient::new(channel);
+            let mut node = IdentityClient::with_interceptor(channel, credential.clone());
             let reason = match timeout(PATIENCE, node.found(request.clone())).await {
                 Ok(Ok(answer)) if answer.get_ref().identity == request.identity => return None,
                 Ok(Ok(_)) => "it has another identity".to_owned(),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rekindle_proto::secret::same;
 use rekindle_statemachine::ids::{AgentId, AgentInstance};
 use tokio::time::Instant;
 
@@ -17,12 +18,19 @@ pub(crate) type Holder = (AgentId, AgentInstance);
 /// The table.
 pub(crate) struct Leases {
     ttl: Duration,
-    ends: Mutex<HashMap<Holder, Instant>>,
+    leases: Mutex<HashMap<Holder, Lease>>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    end: Instant,
+    /// What its holder showed when it attached here. Not known of one that attached to an earlier leader only.
+    token: Vec<u8>,
 }
 
 impl Leases {
     pub(crate) fn new(ttl: Duration) -> Self {
-        Leases { ttl, ends: Mutex::default() }
+        Leases { ttl, leases: Mutex::default() }
     }
 
     /// How long a lease runs.
@@ -32,27 +40,41 @@ impl Leases {
 
     /// The lease runs from now on.
     pub(crate) fn renew(&self, holder: Holder, now: Instant) {
-        self.ends().insert(holder, now + self.ttl);
+        let end = now + self.ttl;
+        self.leases().entry(holder).or_insert(Lease { end, token: Vec::new() }).end = end;
+    }
+
+    /// The same, for a holder that has just attached and shown its token.
+    pub(crate) fn attach(&self, holder: Holder, token: Vec<u8>, now: Instant) {
+        self.leases().insert(holder, Lease { end: now + self.ttl, token });
+    }
+
+    /// Whether the holder of a lease has shown this token; `None` if it has shown none here.
+    pub(crate) fn has_shown(&self, holder: &Holder, token: &[u8]) -> Option<bool> {
+        let leases = self.leases();
+        let shown = leases.get(holder).map(|lease| &lease.token).filter(|shown| !shown.is_empty())?;
+        Some(same(shown, token))
     }
 
     /// Forgets everything: this node begins to lead, or has ceased to.
     pub(crate) fn clear(&self) {
-        self.ends().clear();
+        self.leases().clear();
     }
 
     /// Holders whose lease is over. One that is not in the table yet gets a whole lease, one that holds none is forgotten.
     pub(crate) fn over(&self, holders: &[Holder], now: Instant) -> Vec<Holder> {
-        let mut ends = self.ends();
-        ends.retain(|holder, _| holders.contains(holder));
+        let mut leases = self.leases();
+        leases.retain(|holder, _| holders.contains(holder));
+        let whole = || Lease { end: now + self.ttl, token: Vec::new() };
         holders
             .iter()
-            .filter(|holder| *ends.entry((*holder).clone()).or_insert(now + self.ttl) <= now)
+            .filter(|holder| leases.entry((*holder).clone()).or_insert_with(whole).end <= now)
             .cloned()
             .collect()
     }
 
-    fn ends(&self) -> MutexGuard<'_, HashMap<Holder, Instant>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leases(&self) -> MutexGuard<'_, HashMap<Holder, Lease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::Stream;
+use rekindle_proto::secret::Guard;
+use rekindle_proto::server::arriving::{self, Arriving};
+use rekindle_proto::server::incoming::incoming;
 use rekindle_proto::status::RequestError;
 use rekindle_proto::v1::agents_server::AgentsServer;
 use rekindle_proto::v1::cluster_server::ClusterServer;
@@ -19,9 +22,10 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use tonic::transport::server::{Connected, Router, TcpIncoming};
+use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -91,7 +95,7 @@ pub async fn start(config: NodeConfig, listener: std::net::TcpListener) -> Resul
         let _context = threads.handle().enter();
         tokio::net::TcpListener::from_std(listener).map_err(StartError::Listen)?
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(listener, config.connections);
     start_on(threads, config, Seams::default(), address, incoming).await
 }
 
@@ -136,8 +140,9 @@ where
     let hub = Arc::new(Hub::default());
     let replica = Arc::new(Replica::new(Arc::clone(&hub), Arc::clone(&seams.clock)));
     let connector = Arc::clone(&seams.connector);
-    let engine =
-        consensus::start(config.clone(), seams, Arc::clone(&disk), writer.clone(), Arc::clone(&replica), stop.clone());
+    let guard = Guard::new(config.secret.clone());
+    let (store, queue, state) = (Arc::clone(&disk), writer.clone(), Arc::clone(&replica));
+    let engine = consensus::start(config.clone(), seams, store, queue, state, guard, stop.clone());
     let engine = threads.run(engine).await.map_err(|error| recovery(error.to_string()))?;
     let engine = engine.map_err(|error| recovery(error.to_string()))?;
     let consensus = &engine.consensus;
@@ -212,8 +217,8 @@ type Serving = JoinHandle<Result<(), tonic::transport::Error>>;
 fn serve<IO, E>(
     threads: &Threads,
     incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
-    for_nodes: Router,
-    for_clients: Router,
+    for_nodes: Routes,
+    for_clients: Routes,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> [Serving; 2]
@@ -226,14 +231,17 @@ where
         connections::sort(incoming, tasks, stop.clone())
     };
     let until = || stop.clone().cancelled_owned();
+    let arriving = Arriving::new(arriving::Limits::default());
+    let for_nodes = server().layer(arriving.clone()).add_routes(for_nodes);
+    let for_clients = server().layer(arriving).add_routes(for_clients);
     let for_nodes = for_nodes.serve_with_incoming_shutdown(ReceiverStream::new(nodes), until());
     let for_clients = for_clients.serve_with_incoming_shutdown(ReceiverStream::new(clients), until());
     [threads.handle().spawn(for_nodes), tokio::spawn(for_clients)]
 }
 
 /// What nodes say to each other once both take part.
-fn for_nodes(engine: &Engine, gate: Gate) -> Router {
-    server().add_service(InterceptedService::new(engine.service.clone(), gate))
+fn for_nodes(engine: &Engine, gate: Gate) -> Routes {
+    Routes::new(InterceptedService::new(engine.service.clone(), gate))
 }
 
 /// What every server of this node has.
@@ -242,7 +250,6 @@ fn server() -> Server {
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS)
-        .tcp_nodelay(true)
 }
 
 /// Everything that the node offers to clients, with the tasks behind it.
@@ -254,7 +261,7 @@ fn services(
     hub: Arc<Hub>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Router {
+) -> Routes {
     let consensus = &engine.consensus;
     let leases = Arc::new(Leases::new(config.lease_ttl));
     let leader = Leader {
@@ -278,6 +285,7 @@ fn services(
         room,
         stop: stop.clone(),
     };
+    let guard = Guard::new(config.secret.clone());
     let gate = Gate::of(&participation);
     let introductions = IdentityServer::new(IdentityService {
         cluster: config.cluster.clone(),
@@ -287,13 +295,15 @@ fn services(
     });
     let agents =
         AgentsService { consensus: consensus.clone(), replica, hub, leases, tasks: tasks.clone(), stop: stop.clone() };
-    server()
-        .add_service(health_service)
-        .add_service(introductions.max_decoding_message_size(introductions::MESSAGE_LIMIT))
+    Routes::new(health_service)
+        .add_service(InterceptedService::new(
+            introductions.max_decoding_message_size(introductions::MESSAGE_LIMIT),
+            guard.clone(),
+        ))
         // For who does not say that it is a node.
         .add_service(InterceptedService::new(engine.service.clone(), gate))
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(InterceptedService::new(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_LIMIT), guard))
 }
 
 fn check(config: &NodeConfig) -> Result<(), StartError> {

@@ -4,6 +4,8 @@
 //! * [`convert`]: requests to commands, state to views.
 //! * [`payload`]: the state machine's own values inside `bytes` fields.
 //! * [`printable`]: what others named or said, fit to be shown.
+//! * [`secret`]: by which nodes and local supervisors know each other.
+//! * [`server`]: what servers are bounded by.
 //! * [`status`]: refusals as gRPC statuses, and back.
 //! * [`client`]: finds the leader, retries, watches.
 //! * [`backoff`]: how long to wait before trying again, here and in every crate above.
@@ -13,6 +15,8 @@ pub mod client;
 pub mod convert;
 pub mod payload;
 pub mod printable;
+pub mod secret;
+pub mod server;
 pub mod status;
 
 /// Messages and services of `proto/rekindle/v1`.

@@ -14,6 +14,8 @@ pub(crate) struct Index {
     loads: BTreeMap<AgentId, u64>,
     /// Sessions with an open recovery or launch.
     pub(crate) unsettled: BTreeSet<SessionId>,
+    /// Sessions with a role that waits for an agent.
+    pub(crate) waiting: BTreeSet<SessionId>,
     /// Bytes of all stored checkpoints.
     pub(crate) checkpoint_bytes: u64,
 }
@@ -34,6 +36,9 @@ impl Index {
         }
         if matches!(session.phase, Phase::Gathering(_) | Phase::Restoring(_)) {
             self.unsettled.insert(session.id.clone());
+        }
+        if session.waits_for_an_agent() {
+            self.waiting.insert(session.id.clone());
         }
         self.checkpoint_bytes += session.checkpoint_bytes();
     }
@@ -56,6 +61,7 @@ impl Index {
             }
         }
         self.unsettled.remove(&session.id);
+        self.waiting.remove(&session.id);
         self.checkpoint_bytes -= session.checkpoint_bytes();
     }
 

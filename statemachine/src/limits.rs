@@ -26,6 +26,8 @@ pub const ADDRESS_BYTES: usize = 256;
 
 /// Sessions that have not ended.
 pub const SESSIONS: usize = 4_096;
+/// Sessions that wait for an agent, past which no other one that would have to wait is started.
+pub const WAITING_SESSIONS: usize = 256;
 /// Ended sessions that are remembered; the oldest is forgotten first.
 pub const ENDED_SESSIONS: usize = 256;
 /// Bytes of a session's name.

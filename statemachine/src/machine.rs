@@ -182,6 +182,15 @@ impl StateMachine {
         if self.state.sessions.len() - self.state.ended.len() >= limits::SESSIONS {
             return Err(Rejection::limit("live sessions", limits::SESSIONS));
         }
+        // Version 0.1 had no such limit, and its log is to lead to the same state.
+        let limited = launch.generation != Some(Generation::BEFORE);
+        if limited
+            && self.index.waiting.len() >= limits::WAITING_SESSIONS
+            && placement::would_wait(&self.state.agents, launch.spec)
+        {
+            let what = "sessions that wait for a local supervisor";
+            return Err(Rejection::limit(what, limits::WAITING_SESSIONS));
+        }
         let session = start::new_session(moment, generation, launch, image);
         self.index.add(&session);
         self.state.sessions.insert(launch.session.clone(), Shared::new(session));
@@ -294,8 +303,7 @@ impl StateMachine {
     }
 
     fn place_waiting(&mut self, moment: Moment, effects: &mut Vec<Effect>) -> Result<Reply, Rejection> {
-        let waits = |id: &&SessionId| self.state.sessions.get(*id).is_some_and(|session| placement::waits(session));
-        let sessions: Vec<SessionId> = self.index.unsettled.iter().filter(waits).cloned().collect();
+        let sessions: Vec<SessionId> = self.index.waiting.iter().cloned().collect();
         for session in sessions {
             self.on(moment, &session, |scene, session| {
                 placement::place_waiting(scene, session, effects);

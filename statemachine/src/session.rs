@@ -117,6 +117,11 @@ impl Session {
         matches!(self.phase, Phase::Ended { .. })
     }
 
+    /// Whether it is to go on with a role that no agent runs yet.
+    pub(crate) fn waits_for_an_agent(&self) -> bool {
+        matches!(self.phase, Phase::Restoring(_)) && self.roles.iter().any(|role| role.agent.is_none())
+    }
+
     /// The recovery, or launch, that is under way.
     pub fn open_recovery(&self) -> Option<Record<'_>> {
         match &self.phase {

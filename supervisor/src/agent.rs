@@ -6,8 +6,13 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use futures::Stream;
 use rekindle_files::Links;
+use rekindle_proto::secret::{ClusterSecret, Credential, Guard, SecretError};
+use rekindle_proto::server::arriving::{Arriving, Limits as Memory};
+use rekindle_proto::server::incoming::{Bounds, Connection, incoming};
 use rekindle_proto::v1::channels_server::ChannelsServer;
 use rekindle_statemachine::agents::check_agent;
 use rekindle_statemachine::command::Rejection;
@@ -15,8 +20,8 @@ use rekindle_statemachine::ids::{AgentId, NodeId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::channel::carrier::Carriers;
 use crate::channel::service::ChannelService;
@@ -31,6 +36,10 @@ use crate::session::Setup;
 use crate::sessions::Sessions;
 
 const REPORTS: usize = 256;
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What may be under way on one connection of another agent.
+const STREAMS: u32 = 64;
 
 /// How to run an agent.
 #[derive(Clone)]
@@ -39,9 +48,13 @@ pub struct AgentConfig {
     pub id: AgentId,
     /// Nodes of the cluster, each `host:port`. At least one; the leader is found from any.
     pub endpoints: Vec<String>,
+    /// What nodes and agents know each other by; without one, whoever reaches this agent may speak for them.
+    pub secret: Option<ClusterSecret>,
     /// Where worker processes are written down, so that a restarted agent kills what its predecessor left behind.
     /// One agent at a time uses it.
     pub data_dir: Option<PathBuf>,
+    /// Of the connections of other agents to this one.
+    pub connections: Bounds,
     /// Where the words of workers go.
     pub log: LogSink,
     /// Is told of local events, from the agent's tasks: it must not block for long.
@@ -58,7 +71,9 @@ impl AgentConfig {
         AgentConfig {
             id,
             endpoints,
+            secret: None,
             data_dir: None,
+            connections: Bounds::default(),
             log: tracing_sink(),
             hook: Arc::new(|_| {}),
             limits: Limits::default(),
@@ -72,6 +87,7 @@ impl fmt::Debug for AgentConfig {
         f.debug_struct("AgentConfig")
             .field("id", &self.id)
             .field("endpoints", &self.endpoints)
+            .field("secret", &self.secret)
             .field("data_dir", &self.data_dir)
             .field("limits", &self.limits)
             .field("faults", &self.faults)
@@ -96,6 +112,11 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is known of this agent from its last run cannot be read.
+    #[error(
+        "{0}\nhint: without it this agent waits for the end of the lease that it held; remove the file to go on so"
+    )]
+    Token(SecretError),
     /// Another process uses the data folder.
     #[error("the data folder `{}` is in use by another agent", .folder.display())]
     DataDirInUse {
@@ -146,18 +167,20 @@ impl Agent {
         }
         check_agent(&config.id, &address).map_err(StartError::Refused)?;
         let (lock, records) = config.data_dir.as_deref().map(open_data_dir).transpose()?.unzip();
-        let listener = listen(listener).map_err(StartError::Listen)?;
+        let token = token(config.data_dir.as_deref())?;
+        let listener = listen(listener, config.connections).map_err(StartError::Listen)?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (reports, reported) = mpsc::channel(REPORTS);
         let (leader, led) = watch::channel(None);
         let hook = config.hook;
+        let credential = Credential::new(config.secret.as_ref());
         let host = Arc::new(Host {
             setup: Setup { me: config.id.clone(), limits: config.limits, faults: config.faults },
             log: config.log,
             hook: Arc::clone(&hook),
             records,
-            carriers: Carriers::new(tasks.clone(), stop.clone()),
+            carriers: Carriers::new(credential.clone(), tasks.clone(), stop.clone()),
             reports,
             leader: led.clone(),
             tasks: tasks.clone(),
@@ -165,7 +188,14 @@ impl Agent {
         let sessions = Sessions::new(host);
 
         let service = ChannelsServer::new(ChannelService::new(sessions.clone()));
-        let (served, serving) = (stop.clone(), Server::builder().add_service(service).serve_with_incoming(listener));
+        let service = InterceptedService::new(service, Guard::new(config.secret));
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+            .max_concurrent_streams(STREAMS)
+            .layer(Arriving::new(Memory::default()))
+            .add_service(service);
+        let (served, serving) = (stop.clone(), server.serve_with_incoming(listener));
         let failure: Arc<OnceLock<AgentError>> = Arc::default();
         let failed = Arc::clone(&failure);
         tasks.spawn(async move {
@@ -180,6 +210,8 @@ impl Agent {
             agent: config.id,
             address,
             endpoints: config.endpoints,
+            credential,
+            token,
             sessions: sessions.clone(),
             reports: reported,
             leader,
@@ -250,7 +282,22 @@ fn open_data_dir(folder: &Path) -> Result<(File, Records), StartError> {
     Ok((lock, records))
 }
 
-fn listen(listener: TcpListener) -> io::Result<TcpIncoming> {
+/// What the cluster knows processes with this data folder by; without a folder, this process alone.
+fn token(data_dir: Option<&Path>) -> Result<ClusterSecret, StartError> {
+    let new = ClusterSecret::generate();
+    let Some(folder) = data_dir else { return Ok(new) };
+    let file = folder.join("token");
+    match new.write(&file) {
+        Ok(()) => Ok(new),
+        Err(SecretError::Exists { .. }) => ClusterSecret::read(&file).map_err(StartError::Token),
+        Err(error) => Err(StartError::Token(error)),
+    }
+}
+
+fn listen(
+    listener: TcpListener,
+    bounds: Bounds,
+) -> io::Result<impl Stream<Item = io::Result<Connection>> + Send + 'static> {
     listener.set_nonblocking(true)?;
-    Ok(TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true)))
+    Ok(incoming(tokio::net::TcpListener::from_std(listener)?, bounds))
 }

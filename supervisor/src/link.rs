@@ -14,6 +14,7 @@ mod pending;
 use std::collections::HashSet;
 
 use rekindle_proto::payload::{decode_order, decode_reply};
+use rekindle_proto::secret::{ClusterSecret, Credential};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind as Say;
 use rekindle_proto::v1::node_message::Kind as Hear;
@@ -42,6 +43,7 @@ pub(crate) struct Link {
     /// The instance that was last granted a lease.
     held: Option<AgentInstance>,
     address: String,
+    token: ClusterSecret,
     endpoints: Endpoints,
     sessions: Sessions,
     reports: mpsc::Receiver<Report>,
@@ -63,6 +65,8 @@ pub(crate) struct LinkSetup {
     pub(crate) agent: AgentId,
     pub(crate) address: String,
     pub(crate) endpoints: Vec<String>,
+    pub(crate) credential: Credential,
+    pub(crate) token: ClusterSecret,
     pub(crate) sessions: Sessions,
     pub(crate) reports: mpsc::Receiver<Report>,
     pub(crate) leader: watch::Sender<Option<NodeId>>,
@@ -90,7 +94,8 @@ impl Link {
             instance: new_instance(),
             held: None,
             address: setup.address,
-            endpoints: Endpoints::new(&setup.endpoints),
+            token: setup.token,
+            endpoints: Endpoints::new(&setup.endpoints, setup.credential),
             sessions: setup.sessions,
             reports: setup.reports,
             leader: setup.leader,
@@ -109,6 +114,7 @@ impl Link {
                 instance: self.instance.0,
                 address: self.address.clone(),
                 held_instance: self.held.map_or(0, |held| held.0),
+                token: self.token.digits().to_vec(),
             };
             let lapse = self.lease.lapses_at();
             let over = tokio::select! {

@@ -9,7 +9,7 @@ use rekindle_supervisor::{Agent as Supervisor, AgentConfig};
 
 use super::{Interrupts, block_on};
 use crate::args::{Agent, AgentStart, Global};
-use crate::workers;
+use crate::{descriptors, workers};
 
 pub(crate) fn run(agent: Agent, global: &Global) -> Result<ExitCode> {
     match agent {
@@ -22,6 +22,8 @@ fn run_agent(start: AgentStart, global: &Global) -> Result<ExitCode> {
         format!("cannot listen on {}\nhint: is another supervisor or program using that port?", start.listen)
     })?;
     let mut config = AgentConfig::new(AgentId(start.name), global.endpoints.clone());
+    config.secret = start.trust.secret(listener.local_addr()?)?;
+    config.connections = descriptors::connections();
     config.data_dir = start.data_dir;
     config.log = workers::log();
     let address = match start.advertise {

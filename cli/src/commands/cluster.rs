@@ -1,11 +1,13 @@
 //! `rekindle cluster …`
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use rekindle_proto::client::Client;
+use rekindle_proto::secret::ClusterSecret;
 use rekindle_proto::v1;
 use rekindle_proto::v1::NodeRole;
 use serde::Serialize;
@@ -17,7 +19,22 @@ use crate::output::{Output, columns};
 pub(crate) fn run(cluster: &Cluster, global: &Global, output: &Output) -> Result<ExitCode> {
     match cluster {
         Cluster::Status { stale } => status(*stale, global, output),
+        Cluster::Secret { file } => secret(file, output),
     }
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    secret_file: &'a Path,
+}
+
+fn secret(file: &Path, output: &Output) -> Result<ExitCode> {
+    ClusterSecret::generate().write(file)?;
+    output.value(&Made { secret_file: file }, |made| {
+        let file = made.secret_file.display();
+        format!("{file} holds the secret of a new cluster: give it to each of its nodes and local supervisors, with --secret-file\n")
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]

@@ -15,8 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Interrupts, block_on};
 use crate::args::{Node, NodeStart};
-use crate::exit;
-use crate::talk;
+use crate::{descriptors, exit, talk};
 
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -50,12 +49,16 @@ fn check(start: &NodeStart) -> Result<()> {
 
 fn run_node(start: NodeStart) -> Result<ExitCode> {
     check(&start)?;
+    descriptors::raise();
     let listener = match start.embedded_in {
         Some(parent) => inherited_listener(parent)?,
         None => own_listener(&start)?,
     };
+    let secret = start.trust.secret(listener.local_addr()?)?;
     let peers = start.peers.into_iter().map(|(id, endpoint)| (NodeId(id), endpoint)).collect();
     let mut config = NodeConfig::new(NodeId(start.id), start.cluster, start.data_dir, peers);
+    config.secret = secret;
+    config.connections = descriptors::connections();
     config.lease_ttl = start.lease_ttl;
     config.keep_free = start.keep_free;
     config.timings.heartbeat = start.heartbeat;

@@ -53,14 +53,14 @@ struct Plan {
     address: SocketAddr,
     peers: String,
     folder: PathBuf,
+    secret_file: PathBuf,
     log: PathBuf,
     filter: String,
 }
 
 impl LocalNodes {
-    /// Starts the nodes, their data below `folder`. They elect a leader by themselves.
-    pub(crate) fn start(folder: &Path, filter: &str) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    /// Starts the nodes, their data below `folder`, which is there. They elect a leader by themselves.
+    pub(crate) fn start(folder: &Path, secret_file: &Path, filter: &str) -> Result<Self> {
         let listeners = listeners(&folder.join("addresses"))?;
         let addresses: BTreeMap<NodeId, SocketAddr> =
             listeners.iter().map(|(id, listener)| Ok((*id, listener.local_addr()?))).collect::<std::io::Result<_>>()?;
@@ -72,6 +72,7 @@ impl LocalNodes {
                 address: listener.local_addr()?,
                 peers: peers.join(","),
                 folder: folder.join(format!("node-{id}")),
+                secret_file: secret_file.to_owned(),
                 log: folder.join(format!("node-{id}.log")),
                 filter: filter.to_owned(),
             };
@@ -140,6 +141,8 @@ impl Plan {
             .args(["node", "start", "--embedded-in", &std::process::id().to_string(), "--id", &self.id.to_string()])
             .args(["--peers", &self.peers, "--data-dir"])
             .arg(&self.folder)
+            .arg("--secret-file")
+            .arg(&self.secret_file)
             .args(["--log", &self.filter, "--color", "never"])
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())

@@ -13,3 +13,4 @@ mod rounds;
 mod run;
 mod streams;
 mod support;
+mod trust;

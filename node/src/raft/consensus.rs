@@ -13,6 +13,7 @@ use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, Linea
 use openraft::metrics::RaftServerMetrics;
 use openraft::raft::WriteResult;
 use openraft::{BasicNode, ReadPolicy, ServerState};
+use rekindle_proto::secret::Guard;
 use rekindle_proto::status::{LeaderHint, RequestError};
 use rekindle_proto::v1::raft_server::RaftServer;
 use rekindle_statemachine::codec::encode_entry;
@@ -24,16 +25,18 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
-use super::addressee;
+use super::admission::Admission;
 use super::heartbeat::beat;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::reach::Reaches;
+use super::reception::{Received, Reception};
 use super::service::{Addressee, RaftService};
 use super::settings::{SettingsError, millis, settings};
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::{EntryBytes, Membership, Raft, TypeConfig};
+use super::{ENTRY_LIMIT, addressee};
 use crate::config::{NodeConfig, Seams};
 use crate::error::FailureCause;
 use crate::replica::Replica;
@@ -41,8 +44,6 @@ use crate::storage::Disk;
 use crate::storage::room::Space;
 use crate::storage::writer::Writer;
 
-/// Of one entry in its encoding. What the state machine allows in one command is well below.
-const ENTRY_LIMIT: usize = 8 << 20;
 /// A write or a read that takes longer is answered with doubt: the majority may be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the disk is checked for a write that hangs.
@@ -133,21 +134,28 @@ pub(crate) async fn start(
     disk: Arc<dyn Disk>,
     writer: Writer,
     replica: Arc<Replica>,
+    guard: Guard,
     stop: CancellationToken,
 ) -> Result<Engine, EngineError> {
     let log = LogStore::open(Arc::clone(&disk), writer.clone())?;
     let snapshots = Snapshots::new(disk, writer.clone());
     let reaches = Reaches::default();
-    let connector = Arc::clone(&seams.connector);
-    let network = Network::new(config.id.0, config.cluster.clone(), config.timings, connector, reaches.clone());
+    let network = Network::new(&config, Arc::clone(&seams.connector), log.clone(), reaches.clone());
     let settings = Arc::new(settings(&config)?);
-    let state = StateStore::new(Arc::clone(&replica), snapshots);
+    let received = Received::default();
+    let state = StateStore::new(Arc::clone(&replica), snapshots, received.clone());
     let raft = Raft::new(config.id.0, settings, network, log.clone(), state)
         .await
         .map_err(|fatal| EngineError(fatal.to_string()))?;
     let own = addressee(&config.cluster, config.id.0).map_err(|error| EngineError(error.to_string()))?;
     let space = log.space();
-    let service = RaftService::server(raft.clone(), space, own, reaches, stop);
+    let peers = config.peers.keys().map(|id| id.0).collect();
+    let admission = Admission::new(config.id.0, peers, log.clone(), raft.clone(), config.timings.election_max);
+    // A node whose disk is replaced has no folder of its own.
+    let folder = if seams.disk.is_some() { std::env::temp_dir() } else { config.data_dir.clone() };
+    let reception = Reception::new(folder, config.timings.snapshot_timeout, received);
+    let addressee = Addressee { own, guard };
+    let service = RaftService::server(raft.clone(), admission, reception, space, reaches, addressee, stop);
     let (tell, leadership) = watch::channel(Leadership::Unknown);
     let follow = tokio::spawn(follow_leadership(raft.clone(), tell));
     let heartbeat = tokio::spawn(beat(raft.clone(), leadership.clone(), config.timings.heartbeat));

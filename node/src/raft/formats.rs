@@ -16,6 +16,7 @@ use rekindle_proto::payload::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::reception::Header;
 use super::types::{EntryBytes, LogEntry, Membership, SnapshotMeta, TypeConfig, Vote};
 use super::{MESSAGE, SNAPSHOT_HEADER, log_store, snapshots};
 
@@ -84,5 +85,6 @@ fn the_snapshot_on_disk() {
 fn messages_between_nodes() {
     let request = VoteRequest::<TypeConfig>::new(Vote::new(7, 2), Some(log_id::<TypeConfig>(6, 1, 42)));
     check("vote_request", MESSAGE, &request);
-    check("snapshot_header", SNAPSHOT_HEADER, &(Vote::new_committed(5, 3), meta()));
+    let header = Header { vote: Vote::new_committed(5, 3), meta: meta(), bytes: 5, checksum: [7; 32] };
+    check("snapshot_header", SNAPSHOT_HEADER, &header);
 }

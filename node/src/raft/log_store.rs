@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::TERM_LIMIT;
 use super::types::{LogEntry, LogId, TypeConfig, Vote};
 use crate::storage::room::Space;
 use crate::storage::writer::Writer;
@@ -45,6 +46,15 @@ pub(crate) struct LogStore {
     disk: Arc<dyn Disk>,
     writer: Writer,
     tail: Arc<Mutex<Tail>>,
+}
+
+/// What a log says of itself.
+pub(super) struct Standing {
+    /// What was promised last.
+    pub(super) vote: Option<Vote>,
+    pub(super) purged: Option<LogId>,
+    /// The last entry that is known to stand for good.
+    pub(super) committed: Option<LogId>,
 }
 
 #[derive(Default)]
@@ -81,9 +91,18 @@ impl LogStore {
         if first.is_some_and(|first| first != expected) {
             return Err(corrupt(format!("the log has no entry {expected}")));
         }
+        let vote: Option<Vote> = mark(disk.as_ref(), VOTE)?;
+        if let Some(vote) = vote.filter(|vote| vote.leader_id.term > TERM_LIMIT) {
+            let term = vote.leader_id.term;
+            return Err(corrupt(format!(
+                "the vote on disk is of term {term}, and terms end at {TERM_LIMIT}: elections do not lead there, so it \
+                 was forged or damaged. The other nodes go on while they are a majority; keep a copy of the folder, and \
+                 do not start this node on an empty one"
+            )));
+        }
         let tail = Tail {
             first,
-            vote: mark(disk.as_ref(), VOTE)?,
+            vote,
             purged,
             committed: mark(disk.as_ref(), COMMITTED)?,
             last,
@@ -96,6 +115,18 @@ impl LogStore {
     /// Whether there is room for more, and its changes.
     pub(crate) fn space(&self) -> watch::Receiver<Space> {
         self.writer.space()
+    }
+
+    /// What the log says of itself, without a look at the disk.
+    pub(super) fn standing(&self) -> Standing {
+        let tail = self.tail();
+        Standing { vote: tail.vote, purged: tail.purged, committed: tail.committed.max(tail.purged) }
+    }
+
+    /// The id of an entry, if it is there.
+    pub(super) fn log_id(&self, index: u64) -> io::Result<Option<LogId>> {
+        let entries = self.read(index, index.saturating_add(1), usize::MAX)?;
+        Ok(entries.first().map(|entry| entry.log_id))
     }
 
     /// Whether nothing was ever stored.

@@ -27,6 +27,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openraft::{BasicNode, OptionalSend};
+use rekindle_proto::secret::Credential;
 use rekindle_proto::v1::raft_client::RaftClient;
 use rekindle_proto::v1::{RaftMessage, SnapshotChunk};
 use serde::Serialize;
@@ -39,10 +40,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::admission::Answer;
+use super::log_store::LogStore;
 use super::reach::{Call, Reach, Reaches, backoff};
+use super::reception::Header;
 use super::types::{Snapshot, TypeConfig, Vote};
 use super::{ADDRESSEE, MESSAGE, MESSAGE_LIMIT, SNAPSHOT_HEADER, addressee};
-use crate::config::Timings;
+use crate::config::{NodeConfig, Timings};
 use crate::connections::NODE_HEADERS;
 use crate::connector::Connector;
 
@@ -67,9 +71,11 @@ enum Purpose {
 pub(crate) struct Network {
     id: u64,
     cluster: String,
+    credential: Credential,
     timings: Timings,
     connector: Arc<dyn Connector>,
     reaches: Reaches,
+    log: LogStore,
     channels: HashMap<(u64, String, Purpose), Channel>,
 }
 
@@ -80,39 +86,55 @@ pub(crate) struct Peer {
     purpose: Purpose,
     timings: Timings,
     reach: Arc<Reach>,
+    /// What answers are judged by.
+    log: LogStore,
     /// An endpoint that cannot be parsed is unreachable, with this reason.
     client: Result<RaftClient<InterceptedService<Channel, Addressed>>, String>,
 }
 
-/// Writes the addressee on every call.
+/// Writes the addressee and the cluster's secret on every call.
 #[derive(Clone)]
-pub(crate) struct Addressed(MetadataValue<Ascii>);
+pub(crate) struct Addressed {
+    to: MetadataValue<Ascii>,
+    credential: Credential,
+}
 
 impl Interceptor for Addressed {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert(ADDRESSEE, self.0.clone());
-        Ok(request)
+        request.metadata_mut().insert(ADDRESSEE, self.to.clone());
+        self.credential.call(request)
     }
 }
 
 impl Network {
-    pub(crate) fn new(
-        id: u64,
-        cluster: String,
-        timings: Timings,
-        connector: Arc<dyn Connector>,
-        reaches: Reaches,
-    ) -> Self {
-        Network { id, cluster, timings, connector, reaches, channels: HashMap::new() }
+    pub(super) fn new(config: &NodeConfig, connector: Arc<dyn Connector>, log: LogStore, reaches: Reaches) -> Self {
+        Network {
+            id: config.id.0,
+            cluster: config.cluster.clone(),
+            credential: Credential::new(config.secret.as_ref()),
+            timings: config.timings,
+            connector,
+            log,
+            reaches,
+            channels: HashMap::new(),
+        }
     }
 
     fn peer(&mut self, target: u64, node: &BasicNode, purpose: Purpose) -> Peer {
         let client = self.channel(target, &node.addr, purpose).and_then(|channel| {
             let to = addressee(&self.cluster, target).map_err(|error| error.to_string())?;
-            let client = RaftClient::with_interceptor(channel, Addressed(to));
+            let client = RaftClient::with_interceptor(channel, Addressed { to, credential: self.credential.clone() });
             Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
         });
-        Peer { id: self.id, target, purpose, timings: self.timings, reach: self.reaches.of(target), client }
+        Peer {
+            id: self.id,
+            target,
+            purpose,
+            timings: self.timings,
+            log: self.log.clone(),
+            reach: self.reaches.of(target),
+            client,
+        }
     }
 
     fn channel(&mut self, target: u64, endpoint: &str, purpose: Purpose) -> Result<Channel, String> {
@@ -209,13 +231,26 @@ impl Peer {
     ) -> Result<R, Error>
     where
         Q: Serialize,
-        R: DeserializeOwned,
+        R: DeserializeOwned + Answer,
         F: Future<Output = Result<Response<RaftMessage>, Status>>,
     {
         let client = self.client()?;
         let turn = self.reach.call(self.timings.replication_timeout).ok_or_else(|| self.away())?;
         let answer = timeout(option.hard_ttl(), call(client, message(question))).await;
-        read(self.outcome(turn, what, option.hard_ttl(), answer)?.get_ref())
+        self.read(self.outcome(turn, what, option.hard_ttl(), answer)?.get_ref())
+    }
+
+    /// An answer that may be believed.
+    fn read<T: DeserializeOwned + Answer>(&self, message: &RaftMessage) -> Result<T, Error> {
+        let answer: T =
+            MESSAGE.decode(&message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        if let Some(vote) = answer.vote()
+            && let Err(refusal) = self.log.standing().reaches(vote)
+        {
+            tracing::warn!(node = self.target, %refusal, "the answer of a node is not believed");
+            return Err(RPCError::Unreachable(Unreachable::new(&refusal)));
+        }
+        Ok(answer)
     }
 
     fn late(&self, action: RPCTypes, timeout: Duration) -> Error {
@@ -257,7 +292,7 @@ impl Answers<'_> {
             match timeout(patience, self.stream.message()).await {
                 Ok(Ok(Some(answer))) => {
                     self.received += 1;
-                    return Some(read(&answer));
+                    return Some(self.peer.read(&answer));
                 }
                 Ok(Ok(None)) => return None,
                 Ok(Err(status)) => return Some(Err(failed(&status))),
@@ -332,8 +367,11 @@ impl NetSnapshot<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let header = Bytes::from(SNAPSHOT_HEADER.encode(&(vote, &snapshot.meta)));
-        let data = snapshot.snapshot;
+        let Snapshot { meta, snapshot: data } = snapshot;
+        let hashed = data.clone();
+        let header = tokio::task::spawn_blocking(move || Header::of(vote, meta, &hashed)).await;
+        let header = header.map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        let header = Bytes::from(SNAPSHOT_HEADER.encode(&header));
         let first = SnapshotChunk { header, data: data.slice(..data.len().min(CHUNK)) };
         let rest = (CHUNK..data.len()).step_by(CHUNK).map(move |start| SnapshotChunk {
             header: Bytes::new(),
@@ -347,7 +385,7 @@ impl NetSnapshot<TypeConfig> for Peer {
             Either::Left((answer, _)) => answer,
             Either::Right((closed, _)) => return Err(closed.into()),
         };
-        Ok(read(self.outcome(turn, RPCTypes::InstallSnapshot, option.hard_ttl(), answer)?.get_ref())?)
+        Ok(self.read(self.outcome(turn, RPCTypes::InstallSnapshot, option.hard_ttl(), answer)?.get_ref())?)
     }
 }
 
@@ -362,14 +400,10 @@ fn message<T: Serialize>(value: &T) -> RaftMessage {
     RaftMessage { payload: MESSAGE.encode(value).into() }
 }
 
-fn read<T: DeserializeOwned>(message: &RaftMessage) -> Result<T, Error> {
-    MESSAGE.decode(&message.payload).map_err(|error| RPCError::Network(NetworkError::new(&error)))
-}
-
 /// A node that is not there, or that is another one, is not asked again at once.
 fn failed(status: &Status) -> Error {
     match status.code() {
-        Code::Unavailable | Code::FailedPrecondition | Code::Unimplemented => {
+        Code::Unavailable | Code::FailedPrecondition | Code::Unauthenticated | Code::Unimplemented => {
             RPCError::Unreachable(Unreachable::new(status))
         }
         _ => RPCError::Network(NetworkError::new(status)),

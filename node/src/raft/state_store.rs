@@ -20,6 +20,7 @@ use rekindle_statemachine::command::Reply;
 use rekindle_statemachine::{StateMachine, View};
 
 use super::log_store::corrupt;
+use super::reception::Received;
 use super::snapshots::Snapshots;
 use super::threads::{apart, aside};
 use super::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
@@ -29,6 +30,7 @@ use crate::replica::Replica;
 pub(crate) struct StateStore {
     replica: Arc<Replica>,
     snapshots: Snapshots,
+    received: Received,
     last_applied: Option<LogId>,
     membership: Membership,
 }
@@ -41,8 +43,8 @@ pub(crate) struct Taken {
 }
 
 impl StateStore {
-    pub(crate) fn new(replica: Arc<Replica>, snapshots: Snapshots) -> Self {
-        StateStore { replica, snapshots, last_applied: None, membership: Membership::default() }
+    pub(super) fn new(replica: Arc<Replica>, snapshots: Snapshots, received: Received) -> Self {
+        StateStore { replica, snapshots, received, last_applied: None, membership: Membership::default() }
     }
 
     fn apply_one(&mut self, entry: LogEntry) -> io::Result<Reply> {
@@ -97,7 +99,11 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
-        let state = apart(data.len(), || StateMachine::restore(&data)).map_err(corrupt)?;
+        // One that came over the network has been decoded already; one from the disk has not.
+        let state = match self.received.take(meta.last_log_id.as_ref()) {
+            Some(state) => state,
+            None => apart(data.len(), || StateMachine::restore(&data)).map_err(corrupt)?,
+        };
         self.snapshots.store(meta, &data).await?;
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();

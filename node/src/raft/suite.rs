@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::log_store::LogStore;
+use super::reception::Received;
 use super::snapshots::Snapshots;
 use super::state_store::StateStore;
 use super::types::TypeConfig;
@@ -35,7 +36,7 @@ fn open(folder: &Path, mode: WriterMode) -> (LogStore, StateStore) {
     let (writer, _thread) = Writer::start(Arc::clone(&disk), mode, watch::channel(Space::Enough).1).expect("a writer");
     let log = LogStore::open(Arc::clone(&disk), writer.clone()).expect("an empty log");
     let replica = Arc::new(Replica::new(Arc::new(Hub::default()), Arc::new(SystemClock::default())));
-    (log, StateStore::new(replica, Snapshots::new(disk, writer)))
+    (log, StateStore::new(replica, Snapshots::new(disk, writer), Received::default()))
 }
 
 #[tokio::test]

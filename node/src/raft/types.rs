@@ -70,5 +70,6 @@ pub(crate) type Vote = alias::VoteOf<TypeConfig>;
 pub(crate) type LogId = alias::LogIdOf<TypeConfig>;
 pub(crate) type LogEntry = alias::EntryOf<TypeConfig>;
 pub(crate) type Membership = alias::StoredMembershipOf<TypeConfig>;
+pub(crate) type Members = openraft::Membership<u64, openraft::impls::BasicNode>;
 pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type Snapshot = alias::SnapshotOf<TypeConfig, Bytes>;

@@ -37,6 +37,8 @@ use crate::replica::Replica;
 const HELLO: Duration = Duration::from_secs(2);
 /// The instance that a process names which never held a lease.
 const NEVER: AgentInstance = AgentInstance(0);
+/// Bytes of an agent's token.
+const TOKEN_LIMIT: usize = 64;
 /// Commands of one agent under way; more wait in the stream.
 const UNDER_WAY: usize = 256;
 
@@ -79,7 +81,9 @@ impl agents_server::Agents for AgentsService {
             let kind = Some(FromNode::Dismissed(dismissal(Some(&newer))));
             return Ok(Response::new(futures::stream::iter([Ok(v1::NodeMessage { kind })]).boxed()));
         }
+        self.may_hold(&agent, instance, &hello.token)?;
         self.register(&agent, instance, hello.address).await?;
+        self.leases.attach((agent.clone(), instance), hello.token, Instant::now());
         let (outlet, messages) = self.open(&agent, instance)?;
         let attached = Attached { service: self.clone(), agent, instance, term, outlet };
         self.tasks.spawn(attached.serve(inbound));
@@ -91,6 +95,9 @@ async fn hello(inbound: &mut Streaming<v1::AgentMessage>) -> Result<v1::Hello, S
     let first =
         timeout(HELLO, inbound.message()).await.map_err(|_| RequestError::invalid("no hello came in time"))??;
     match first.and_then(|message| message.kind) {
+        Some(FromAgent::Hello(hello)) if hello.token.len() > TOKEN_LIMIT => {
+            Err(RequestError::invalid(format!("a token has at most {TOKEN_LIMIT} bytes")).into())
+        }
         Some(FromAgent::Hello(hello)) => Ok(hello),
         _ => Err(RequestError::invalid("the first message of an agent is `hello`").into()),
     }
@@ -102,6 +109,26 @@ impl AgentsService {
         let state = self.replica.state();
         let holder = state.agent(agent).filter(|_| held != NEVER)?;
         (holder.instance != instance && holder.instance != held).then(|| holder.clone())
+    }
+
+    /// Whether a lease that runs, if there is one, is this process's to take: its own, or that of another process with
+    /// the same data folder. Anybody else waits for its end.
+    fn may_hold(&self, agent: &AgentId, instance: AgentInstance, token: &[u8]) -> Result<(), RequestError> {
+        let holder = self.replica.state().agent(agent).map(|holder| (agent.clone(), holder.instance));
+        let Some(holder) = holder else { return Ok(()) };
+        // Of a holder that has not attached to this leader yet, its instance is what it is known by.
+        let own = self.leases.has_shown(&holder, token).unwrap_or(holder.1 == instance);
+        if own {
+            return Ok(());
+        }
+        tracing::info!(%agent, "a process is refused a name whose lease another one holds");
+        Err(RequestError::Invalid {
+            reason: "NAME_IN_USE",
+            message: format!(
+                "another local supervisor named `{agent}` holds a lease: this one waits for its end\n\
+                 hint: each needs a name of its own; one that takes the place of another starts with its --data-dir"
+            ),
+        })
     }
 
     /// Makes sure that this run of the agent holds a lease, which begins now at the latest. What the state refuses

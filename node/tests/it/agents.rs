@@ -99,7 +99,8 @@ impl Agent {
 }
 
 fn west(instance: u64) -> v1::Hello {
-    v1::Hello { agent: "west".into(), instance, address: format!("127.0.0.1:{instance}"), held_instance: 0 }
+    let token = b"the folder of west".to_vec();
+    v1::Hello { agent: "west".into(), instance, address: format!("127.0.0.1:{instance}"), held_instance: 0, token }
 }
 
 /// Where the log of the leader ends.
@@ -213,6 +214,32 @@ async fn a_newer_run_of_an_agent_ends_the_older() {
 }
 
 #[tokio::test]
+async fn a_lease_is_not_taken_over_without_its_folder() {
+    let cluster = Cluster::start(1, |config| config);
+    let (mut holder, _) = Agent::attach(&cluster, 1).await;
+    let end = log_end(&cluster).await;
+    let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
+    // As another process, and as the holder itself.
+    for (instance, token) in [(2, Vec::new()), (2, b"another folder".to_vec()), (1, b"another folder".to_vec())] {
+        let hello = v1::Hello { token, ..west(instance) };
+        let refused = Agent::greet(leader.channel.clone(), hello).await.err().expect("a refusal");
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert!(refused.message().contains("another local supervisor named `west` holds a lease"), "{refused}");
+    }
+    assert_eq!(log_end(&cluster).await, end, "nothing is stored");
+    holder.say(Say::Renew(v1::Renew { number: 1 })).await;
+    assert_eq!(holder.granted().await.number, 1, "the holder has noticed nothing");
+    // The name is free when the lease has ended.
+    drop(holder);
+    wait_until("the lease to end", async || {
+        let hello = v1::Hello { token: b"another folder".to_vec(), ..west(2) };
+        let mut next = Agent::greet(leader.channel.clone(), hello).await.ok()?;
+        Some(next.granted().await)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_process_that_missed_its_end_does_not_take_the_name_back() {
     let cluster = Cluster::start(1, |config| config);
     drop(Agent::attach(&cluster, 1).await);
@@ -251,7 +278,7 @@ async fn the_log_stands_still_while_agents_only_keep_their_leases() {
     let cluster = Cluster::start(1, |config| config);
     let (mut west, _) = Agent::attach(&cluster, 1).await;
     let leader = find_leader(&cluster.endpoints(), PATIENCE).await.expect("a leader");
-    let east = v1::Hello { agent: "east".into(), instance: 1, address: "127.0.0.1:8".into(), held_instance: 0 };
+    let east = v1::Hello { agent: "east".into(), instance: 1, address: "127.0.0.1:8".into(), ..v1::Hello::default() };
     let mut east = Agent::greet(leader.channel, east).await.expect("a stream");
     east.granted().await;
     let end = log_end(&cluster).await;

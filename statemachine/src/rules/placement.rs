@@ -8,19 +8,19 @@ use crate::ids::AgentId;
 use crate::index::Index;
 use crate::rules::orders;
 use crate::rules::scene::Scene;
-use crate::session::{Phase, Role, Session};
+use crate::session::{Role, Session};
 use crate::spec::SessionSpec;
 
 /// An agent came: if roles of the session wait for one, they are placed and everyone is told.
 pub(crate) fn place_waiting(scene: &Scene<'_>, session: &mut Session, effects: &mut Vec<Effect>) {
-    if waits(session) && place(scene, &session.spec, &mut session.roles) {
+    if session.waits_for_an_agent() && place(scene, &session.spec, &mut session.roles) {
         orders::order_everyone(scene, session, effects);
     }
 }
 
-/// Whether the session has roles that [`place_waiting`] could place.
-pub(crate) fn waits(session: &Session) -> bool {
-    matches!(session.phase, Phase::Restoring(_)) && session.roles.iter().any(|role| role.agent.is_none())
+/// Whether a session with these roles would have to wait for an agent.
+pub(crate) fn would_wait(agents: &BTreeMap<AgentId, Agent>, spec: &SessionSpec) -> bool {
+    spec.roles.iter().any(|role| role.agent.as_ref().map_or(agents.is_empty(), |pinned| !agents.contains_key(pinned)))
 }
 
 /// Gives every role without an agent the agent that may run it and runs the least, if there is one: least of this session,

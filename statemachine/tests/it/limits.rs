@@ -132,6 +132,29 @@ fn live_sessions_are_limited_and_ended_ones_forgotten() {
 }
 
 #[test]
+fn sessions_that_cannot_start_do_not_fill_the_table() {
+    let mut bare = Bare::new();
+    bare.done(Command::RegisterProtocol { image: endless() });
+    bare.done(Command::ExpireAgent { agent: AgentId("a0".to_owned()), instance: AgentInstance(1) });
+    (0..limits::WAITING_SESSIONS).for_each(|number| bare.done(start(number)));
+    let next = limits::WAITING_SESSIONS;
+    bare.refused(start(next), "sessions that wait for a local supervisor");
+    // One that goes makes room.
+    bare.done(Command::CancelSession { session: session(0) });
+    bare.done(start(next));
+    bare.refused(start(next + 1), "sessions that wait for a local supervisor");
+    assert_eq!(StateMachine::restore(&bare.machine.snapshot()).as_ref(), Ok(&bare.machine));
+    // With an agent all of them are placed, and so is another one.
+    bare.done(register(1));
+    bare.done(start(next + 1));
+    // Sessions that ran and lost their agents wait, too, and are not refused; only new ones are.
+    bare.done(Command::ExpireAgent { agent: AgentId("a1".to_owned()), instance: AgentInstance(1) });
+    bare.refused(start(next + 2), "sessions that wait for a local supervisor");
+    bare.done(register(2));
+    bare.done(start(next + 2));
+}
+
+#[test]
 fn agents_are_limited_and_known_ones_come_back() {
     let mut bare = Bare::new();
     (1..limits::AGENTS).for_each(|number| bare.done(register(number)));

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use rekindle_proto::backoff::Backoff;
+use rekindle_proto::secret::Credential;
 use rekindle_proto::v1;
 use rekindle_proto::v1::channels_client::ChannelsClient;
 use rekindle_statemachine::ids::{Generation, SessionId};
@@ -48,6 +49,7 @@ pub(crate) struct Carriers {
 #[derive(Debug)]
 struct Shared {
     carriers: Mutex<HashMap<String, Entry>>,
+    credential: Credential,
     routes: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -72,8 +74,8 @@ pub(crate) struct Way {
 }
 
 impl Carriers {
-    pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
-        let shared = Shared { carriers: Mutex::default(), routes: AtomicU64::new(LOCAL + 1), tasks, stop };
+    pub(crate) fn new(credential: Credential, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let shared = Shared { carriers: Mutex::default(), credential, routes: AtomicU64::new(LOCAL + 1), tasks, stop };
         Carriers { shared: Arc::new(shared) }
     }
 
@@ -180,7 +182,8 @@ impl Carrier {
             .await
             .map_err(|error| error.to_string())?;
         let (stream, sent) = mpsc::channel(STREAM);
-        let answers = tokio::time::timeout(CONNECT, ChannelsClient::new(channel).carry(ReceiverStream::new(sent)))
+        let mut client = ChannelsClient::with_interceptor(channel, self.carriers.shared.credential.clone());
+        let answers = tokio::time::timeout(CONNECT, client.carry(ReceiverStream::new(sent)))
             .await
             .map_err(|_| "no answer in time".to_owned())?
             .map_err(|status| status.message().to_owned())?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rekindle_proto::backoff::Backoff;
+use rekindle_proto::secret::Credential;
 use rekindle_proto::status::{FOREIGN_REFUSAL, Verdict, verdict};
 use rekindle_proto::v1;
 use rekindle_proto::v1::agent_message::Kind;
@@ -34,6 +35,7 @@ const LONGEST_PENANCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     known: Vec<String>,
+    credential: Credential,
     channels: HashMap<String, Channel>,
     /// Where to ask next, besides the known ones in turn.
     hint: Option<String>,
@@ -59,10 +61,10 @@ pub(crate) struct Attached {
 
 impl Endpoints {
     /// Each `host:port`, with or without `http://`.
-    pub(crate) fn new(known: &[String]) -> Self {
-        let known = known.iter().map(|endpoint| bare(endpoint)).collect();
+    pub(crate) fn new(known: &[String], credential: Credential) -> Self {
         Endpoints {
-            known,
+            known: known.iter().map(|endpoint| bare(endpoint)).collect(),
+            credential,
             channels: HashMap::new(),
             hint: None,
             turn: 0,
@@ -172,7 +174,8 @@ impl Endpoints {
         let hello_at = Instant::now();
         let greeting = v1::AgentMessage { kind: Some(Kind::Hello(hello.clone())) };
         say.try_send(greeting).map_err(|error| Status::internal(error.to_string()))?;
-        let mut client = AgentsClient::new(channel).max_decoding_message_size(LARGEST_ORDER);
+        let mut client =
+            AgentsClient::with_interceptor(channel, self.credential.clone()).max_decoding_message_size(LARGEST_ORDER);
         let mut hear = client.attach(ReceiverStream::new(said)).await?.into_inner();
         let first = hear.message().await?.ok_or_else(|| Status::unavailable("the stream ended at once"))?;
         Ok(Attached { say, hear, first, hello_at })
@@ -205,7 +208,8 @@ mod tests {
 
     #[test]
     fn the_last_leader_and_the_hint_come_before_the_turn() {
-        let mut endpoints = Endpoints::new(&["http://a:1/".to_owned(), "b:2".to_owned(), "c:3".to_owned()]);
+        let mut endpoints =
+            Endpoints::new(&["http://a:1/".to_owned(), "b:2".to_owned(), "c:3".to_owned()], Credential::new(None));
         assert_eq!([endpoints.next(), endpoints.next()], ["a:1", "b:2"]);
         endpoints.hint = Some("d:4".to_owned());
         endpoints.current = Some("b:2".to_owned());
