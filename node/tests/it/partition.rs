@@ -57,10 +57,13 @@ async fn two_leaves_that_see_only_the_hub_change_nothing() {
         // Long enough for the leaf to want to lead, again and again, if it hears nobody.
         let mut written = 0;
         wait_until("the leaf to have tried", async || {
-            client.register_protocol(ping(&format!("During{written}"))).await.expect("registered");
-            written += 1;
-            let tried = leader_is_hub || cuts.vain_tries(leaf, far) >= 5;
-            (tried && written >= 20).then_some(())
+            if written < 20 {
+                client.register_protocol(ping(&format!("During{written}"))).await.expect("registered");
+                written += 1;
+                return None;
+            }
+            client.list_protocols(false).await.expect("a leader that a majority hears");
+            (leader_is_hub || cuts.vain_tries(leaf, far) >= 5).then_some(())
         })
         .await;
         assert_eq!(cluster.leader().await, leader, "leader_is_hub={leader_is_hub}");
