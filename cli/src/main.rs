@@ -41,9 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn start_log(global: &Global) -> anyhow::Result<()> {
-    // The consensus' library warns of each call that fails. What there is to say of a node that does not answer, the node
-    // itself says, once.
-    let filter = format!("openraft=error,{}", global.log);
+    let filter = format!("{},{}", rekindle_node::LIBRARY_LOG, global.log);
     let filter = EnvFilter::try_new(filter).map_err(|error| exit::usage(format!("--log `{}`: {error}", global.log)))?;
     talk::start().context("cannot start the thread that writes to standard error")?;
     tracing_subscriber::fmt()

@@ -36,6 +36,7 @@ pub use config::{Compaction, NodeConfig, Seams, Timings};
 pub use connector::Connector;
 pub use ending::{Ending, end};
 pub use error::{FailureCause, NodeFailure, Refusal, StartError};
+pub use raft::LIBRARY_LOG;
 pub use raft::runtime::seed_thread;
 pub use rekindle_statemachine::ids::NodeId;
 pub use start::{RunningNode, start, start_with};

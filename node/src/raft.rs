@@ -37,6 +37,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 const MESSAGE: Format = Format::wire("message of a node", 1);
 /// Of what comes before the first chunk of a snapshot: the sender's vote, and what the snapshot holds.
 const SNAPSHOT_HEADER: Format = Format::wire("snapshot's header", 2);
+/// What the consensus' library writes is left out of the log below this level: it warns of each call that fails. What
+/// there is to say of a node that does not answer, this crate itself says, once. A directive of a log filter.
+pub const LIBRARY_LOG: &str = "openraft=error";
 /// Metadata of every call between nodes: for whom it is.
 const ADDRESSEE: &str = "rekindle-node";
 /// Of one message between nodes: an append with its entries, or a chunk of a snapshot.

@@ -28,8 +28,9 @@ fn a_node_whose_disk_is_full_says_so_at_its_end_and_at_its_next_start() {
     let mut ended = None;
     wait_for("the disk to be full", || {
         number += 1;
-        let comment = "x".repeat(20_000);
-        let text = format!("// {comment}\nglobal protocol P{number}(role A, role B) {{ m{number}() from A to B; }}\n");
+        let padding = "x".repeat(100);
+        let messages: String = (0..100).map(|part| format!("m{number}_{part}_{padding}() from A to B; ")).collect();
+        let text = format!("global protocol P{number}(role A, role B) {{ {messages} }}\n");
         fs::write(&protocol, text).expect("writable");
         let mut register = rekindle(["protocol", "register", "--timeout", "1s", "--endpoints", &endpoint]);
         // What it says does not matter: the node may be gone.
