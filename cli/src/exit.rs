@@ -58,13 +58,12 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// Prints an error and gives its exit status.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {
-    match error.downcast_ref::<Invalid>() {
-        Some(invalid) => say(invalid.render(output.colour_on_stderr()).trim_end()),
-        None => {
-            // It may repeat what others named.
-            let text = printable::lines(&format!("{error:#}"), LONGEST);
-            say(&format!("{} {text}", output.paint_error(Tone::Bad, "error:")));
-        }
+    if let Some(invalid) = error.downcast_ref::<Invalid>() {
+        say(invalid.render(output.colour_on_stderr()).trim_end());
+    } else {
+        // It may repeat what others named.
+        let text = printable::lines(&format!("{error:#}"), LONGEST);
+        say(&format!("{} {text}", output.paint_error(Tone::Bad, "error:")));
     }
     ExitCode::from(status(error))
 }

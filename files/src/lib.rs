@@ -120,7 +120,8 @@ fn tighten(path: &Path, marks: &[&str], links: Links) -> io::Result<()> {
     let flags = OFlag::O_DIRECTORY | links.flags();
     let folder = File::options().read(true).custom_flags(flags.bits()).open(path)?;
     let metadata = folder.metadata()?;
-    if metadata.mode() & 0o077 == 0 {
+    let for_others = metadata.mode() & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     let refused = |why: &str| Err(io::Error::new(ErrorKind::PermissionDenied, why.to_owned()));

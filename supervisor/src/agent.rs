@@ -195,14 +195,14 @@ impl Agent {
             .max_concurrent_streams(STREAMS)
             .layer(Arriving::new(Memory::default()))
             .add_service(service);
-        let (served, serving) = (stop.clone(), server.serve_with_incoming(listener));
+        let (stopping, serving) = (stop.clone(), server.serve_with_incoming(listener));
         let failure: Arc<OnceLock<AgentError>> = Arc::default();
         let failed = Arc::clone(&failure);
         tasks.spawn(async move {
             // Streams of other agents are cut, not finished: they are made to be.
-            if let Some(Err(error)) = served.run_until_cancelled(serving).await {
+            if let Some(Err(error)) = stopping.run_until_cancelled(serving).await {
                 failed.get_or_init(|| AgentError::Serving(error.to_string()));
-                served.cancel();
+                stopping.cancel();
             }
         });
 

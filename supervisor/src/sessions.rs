@@ -60,10 +60,10 @@ impl Sessions {
 
     /// Hands an order to its session, which begins here with its first `Restore`.
     pub(crate) async fn order(&self, order: Order) {
-        let older = |session: &SessionId, running: &mut Running| {
+        let earlier = |session: &SessionId, running: &mut Running| {
             *session == order.session && running.generation < order.generation
         };
-        let replaced = self.table().running.extract_if(older).collect();
+        let replaced = self.table().running.extract_if(earlier).collect();
         stop(replaced).await;
         let Some(controls) = self.session_for(&order) else {
             tracing::debug!(session = %order.session, revision = order.revision, "an order for a session that is not here");

@@ -58,15 +58,15 @@ fn absences(absences: &[Duration]) {
     let mut took = Vec::new();
     for (round, absence) in (1..).zip(absences) {
         took.push(runtime.block_on(site.absence(round, *absence, &protocol, &mut dice)));
-        eprintln!("away for {absence:?}: an answer after {:?}", took[took.len() - 1]);
+        println!("away for {absence:?}: an answer after {:?}", took[took.len() - 1]);
     }
     took.sort();
-    eprintln!("median {:?}, longest {:?}", took[took.len() / 2], took[took.len() - 1]);
+    println!("median {:?}, longest {:?}", took[took.len() / 2], took[took.len() - 1]);
 }
 
 fn dice() -> StdRng {
     let seed = std::env::var("REKINDLE_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a seed"));
-    eprintln!("REKINDLE_SEED={seed}");
+    println!("REKINDLE_SEED={seed}");
     StdRng::seed_from_u64(seed)
 }
 
@@ -139,7 +139,7 @@ impl Site {
         until("writers to have written", || async { acknowledged.lock().expect("no panic").len() >= some }).await;
         let mut victims: Vec<usize> = if dice.random() { vec![leader] } else { (0..NODES).collect() };
         victims.shuffle(dice);
-        eprintln!("round {round}: leader {leader}, killed and started again {victims:?}");
+        println!("round {round}: leader {leader}, killed and started again {victims:?}");
         // All at once, as far as a test can: nobody has the time to lead in between.
         for victim in &victims {
             let node = self.nodes[*victim].as_mut().expect("a node that runs");

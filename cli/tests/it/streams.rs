@@ -77,7 +77,7 @@ fn a_job_whose_output_nobody_reads_goes_on_and_ends_by_a_signal() {
     let mut filler = writer.try_clone().expect("a handle");
     // Fills the pipe to the last byte, so that the first line waits.
     let fill = std::thread::spawn(move || {
-        let _ = std::io::Write::write_all(&mut filler, &[b'x'; 65_536]);
+        let _ = std::io::Write::write_all(&mut filler, &vec![b'x'; 65_536]);
     });
     fill.join().expect("a full pipe");
     let done = folder.path().join("done");
@@ -106,7 +106,7 @@ fn an_interrupted_run_says_how_it_goes_on() {
     let (mut stdout, mut stderr) = (Vec::new(), String::new());
     child.0.stdout.take().expect("piped").read_to_end(&mut stdout).expect("its output");
     child.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("its talk");
-    let output = Output { status: Default::default(), stdout, stderr: Vec::new() };
+    let output = Output { status: std::process::ExitStatus::default(), stdout, stderr: Vec::new() };
     let summary = last_json(&output);
     assert_eq!(summary["outcome"], "interrupted", "{summary}");
     let command = summary["go_on_with"].as_str().expect("a command");

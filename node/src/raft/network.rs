@@ -208,9 +208,9 @@ impl Peer {
             Ok(Err(status)) => {
                 let error = failed(&status);
                 if matches!(error, RPCError::Unreachable(_)) {
-                    turn.failed(status.message())
+                    turn.failed(status.message());
                 } else {
-                    turn.answered()
+                    turn.answered();
                 }
                 Err(error)
             }

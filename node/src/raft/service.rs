@@ -77,7 +77,7 @@ impl RaftService {
         stop: CancellationToken,
     ) -> InterceptedService<RaftServer<Self>, Addressee> {
         let (admission, complaints) = (Arc::new(admission), Arc::default());
-        let server = RaftServer::new(RaftService { raft, admission, reception, complaints, space, reaches, stop })
+        let server = RaftServer::new(RaftService { raft, space, reaches, admission, reception, complaints, stop })
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         InterceptedService::new(server, addressee)

@@ -126,9 +126,12 @@ impl Disk for Slow {
     }
 }
 
+/// What a node stored, and the disk that its last start got in front of it.
+type Mounted = (Arc<Memory>, Arc<Slow>);
+
 /// The disks of a cluster: what is stored outlives the nodes, each start of a node gets a new [`Slow`] in front of it.
 #[derive(Clone, Default)]
-pub(crate) struct Disks(Arc<Mutex<BTreeMap<u64, (Arc<Memory>, Arc<Slow>)>>>);
+pub(crate) struct Disks(Arc<Mutex<BTreeMap<u64, Mounted>>>);
 
 impl Disks {
     /// The world of a node that starts.

@@ -36,17 +36,17 @@ fn far_from(target: SocketAddr) -> SocketAddr {
 
 /// Carries bytes, each of them late, until one end closes.
 async fn carry(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf) {
-    let (send, mut sent) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let (delay, mut delayed) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let read = async move {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            if send.send((Instant::now() + WAY, buffer[..length].to_vec())).is_err() {
+            if delay.send((Instant::now() + WAY, buffer[..length].to_vec())).is_err() {
                 return;
             }
         }
     };
     let write = async move {
-        while let Some((due, bytes)) = sent.recv().await {
+        while let Some((due, bytes)) = delayed.recv().await {
             sleep_until(due).await;
             if to.write_all(&bytes).await.is_err() {
                 return;

@@ -120,6 +120,7 @@ async fn call(channel: &Channel, id: u64, call: &'static str, messages: Vec<Byte
     let _ = timeout(ANSWER, said).await;
 }
 
+#[allow(clippy::print_stdout, reason = "a test says its seed")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_at_every_call_changes_nothing() {
     let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);

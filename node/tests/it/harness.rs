@@ -14,11 +14,14 @@ use tonic::transport::server::TcpIncoming;
 /// Long enough for any machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What a node that starts, by its number and the endpoints of all, runs on.
+type World = Box<dyn Fn(u64, &BTreeMap<NodeId, String>) -> Seams>;
+
 /// Nodes 1 to n.
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, Node>,
     config: Box<dyn Fn(NodeConfig) -> NodeConfig>,
-    world: Box<dyn Fn(u64, &BTreeMap<NodeId, String>) -> Seams>,
+    world: World,
     peers: BTreeMap<NodeId, String>,
 }
 

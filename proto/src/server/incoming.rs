@@ -77,17 +77,15 @@ impl Acceptor {
     async fn next(&mut self) -> Connection {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => match Arc::clone(&self.places).try_acquire_owned() {
-                    Ok(place) => {
+                Ok((stream, _)) => {
+                    if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                         self.goes_on();
                         return Connection::new(stream, place, self.bounds.handshake);
                     }
-                    Err(_) => {
-                        drop(stream);
-                        let most = self.bounds.connections;
-                        self.wait(Trouble::Full, format!("{most} are open")).await;
-                    }
-                },
+                    drop(stream);
+                    let most = self.bounds.connections;
+                    self.wait(Trouble::Full, format!("{most} are open")).await;
+                }
                 // It ended before it was taken, which says nothing about others.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}

@@ -51,7 +51,9 @@ impl Marker<'_> {
                     }
                 }
                 NodeKind::Choice { at, blocks } => {
-                    blocks.iter().for_each(|block| self.sequence(block, Some(*at), &crashed));
+                    for block in blocks {
+                        self.sequence(block, Some(*at), &crashed);
+                    }
                 }
                 NodeKind::Par { blocks } => blocks.iter().for_each(|block| self.sequence(block, None, &crashed)),
                 NodeKind::Rec { body } => self.sequence(body, None, &crashed),

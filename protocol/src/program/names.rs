@@ -303,14 +303,14 @@ impl<'a> Checker<'a> {
             return self.no_protocol(name);
         };
         let called = self.program.protocol(id);
-        if called.roles.len() != roles.len() {
+        if called.roles.len() == roles.len() {
+            self.places(name, called, roles);
+        } else {
             let text = self.qualified(name);
             let message = format!("`{text}` has {} roles, {} are given", called.roles.len(), roles.len());
             let wanted = listed(called.roles.iter().map(|role| self.text(role.public.name)));
             self.report(Code::RoleArguments, name.span, message)
                 .set_hint(format!("give one role for each of {wanted}"));
-        } else {
-            self.places(name, called, roles);
         }
         self.arguments(name, called, arguments);
     }

@@ -96,7 +96,9 @@ impl Fixture {
             let sent = self.sent.iter().filter(|((known, _), _)| *known == agent.id).map(|(_, order)| without(order));
             let outstanding = self.machine.outstanding(&agent.id);
             assert_eq!(outstanding.iter().map(without).collect::<Vec<_>>(), sent.collect::<Vec<_>>());
-            outstanding.iter().for_each(|order| self.check_places(order));
+            for order in &outstanding {
+                self.check_places(order);
+            }
         }
         for session in self.machine.sessions().filter(|session| !session.has_ended()) {
             for agent in session.roles.iter().filter_map(|role| role.agent.as_ref()) {
