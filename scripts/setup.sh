@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the build needs and is missing: libclang, which the RocksDB bindings are generated with.
+# Installs what the build needs and is missing: clang, which compiles RocksDB (`.cargo/config.toml`), and libclang, which
+# the bindings to it are generated with.
 # Does nothing where nothing is missing.
 set -eu
 
@@ -26,13 +27,15 @@ has_libclang() {
     return 1
 }
 has_libclang || missing="$missing libclang-dev"
+# Who names other compilers in the environment needs none.
+[ -n "${CC:-}" ] && [ -n "${CXX:-}" ] || { command -v clang >/dev/null 2>&1 && command -v clang++ >/dev/null 2>&1; } || missing="$missing clang"
 
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
     say "error: missing:$missing"
-    say "hint: install a C/C++ compiler and libclang with its headers"
-    say "      Fedora: dnf install gcc-c++ clang-devel · Arch: pacman -S base-devel clang · macOS: brew install llvm"
+    say "hint: install a C/C++ compiler, clang and libclang with its headers"
+    say "      Fedora: dnf install gcc-c++ clang clang-devel · Arch: pacman -S base-devel clang · macOS: brew install llvm"
     exit 1
 fi
 sudo=""
