@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rekindle_proto::client::Client;
 
 use super::Options;
@@ -92,6 +92,17 @@ impl Member {
     }
 }
 
+/// Makes the secret without which nothing listens beyond loopback; gives its path.
+fn secret(rekindle: &Path, folder: &Path) -> Result<String> {
+    let file = folder.join("secret");
+    let made =
+        Command::new(rekindle).args(["cluster", "secret"]).arg(&file).output().context("no secret can be made")?;
+    if !made.status.success() {
+        bail!("no secret can be made: {}", String::from_utf8_lossy(&made.stderr).trim());
+    }
+    Ok(file.to_string_lossy().into_owned())
+}
+
 impl Site {
     /// Makes hosts and disks; nothing runs yet.
     pub fn new(options: &Options, mounts: &Path) -> Result<Self> {
@@ -111,15 +122,18 @@ impl Site {
             let rekindle = options.rekindle.clone();
             Ok::<_, anyhow::Error>(Member { host, port, disk, clock: None, process, arguments, rekindle })
         };
+        let secret = secret(&options.rekindle, mounts)?;
         let mut nodes = Vec::new();
         for id in 1..=options.nodes {
             let name = format!("n{id}");
             let disk = NodeDisk::new(kind, mounts, &name)?;
             let data = disk.data().to_string_lossy().into_owned();
             let id_text = id.to_string();
-            let mut arguments = ["node", "start", "--id", &id_text, "--peers", &peers.join(","), "--data-dir", &data]
-                .map(str::to_owned)
-                .to_vec();
+            let peers = peers.join(",");
+            let mut arguments =
+                ["node", "start", "--id", &id_text, "--peers", &peers, "--data-dir", &data, "--secret-file", &secret]
+                    .map(str::to_owned)
+                    .to_vec();
             arguments.extend(options.node_args.iter().cloned());
             let mut node = member(name, id, NODE_PORT, disk, arguments)?;
             if clocks {
@@ -147,6 +161,8 @@ impl Site {
                 &data,
                 "--endpoints",
                 &endpoints,
+                "--secret-file",
+                &secret,
             ]
             .map(str::to_owned)
             .to_vec();
