@@ -1,7 +1,7 @@
 //! How far apart the nodes are, and whether their timings fit that.
 //!
-//! Measured with calls that do nothing, over connections of their own. Of several the fastest counts: a machine that is
-//! busy for a moment is not far away.
+//! Measured with calls that do nothing, over connections of their own. Of several the fastest counts, and of two
+//! measurements in turn: a machine that is busy, or back after a pause, is not far away.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,13 +48,16 @@ impl RoundTrips {
         let Ok(endpoint) = Endpoint::from_shared(format!("http://{endpoint}")) else { return };
         let endpoint = endpoint.connect_timeout(PATIENCE).tcp_nodelay(true);
         let channel = self.connector.connect(endpoint);
+        let mut before = None;
         loop {
-            if let Some(round_trip) = measure(&channel).await
-                && let Some(advice) = advice(round_trip, &self.timings)
+            let now = measure(&channel).await;
+            if let (Some(before), Some(now)) = (before, now)
+                && let Some(advice) = advice(now.min(before), &self.timings)
             {
                 tracing::warn!(node = %id, "{advice}");
                 return;
             }
+            before = now;
             sleep(PERIOD).await;
         }
     }
