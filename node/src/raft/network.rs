@@ -221,7 +221,7 @@ impl Peer {
         }
     }
 
-    /// A call with one answer.
+    /// A call with one answer; all of them belong to elections.
     async fn unary<Q, R, F>(
         &self,
         what: RPCTypes,
@@ -235,7 +235,7 @@ impl Peer {
         F: Future<Output = Result<Response<RaftMessage>, Status>>,
     {
         let client = self.client()?;
-        let turn = self.reach.call(self.timings.replication_timeout).ok_or_else(|| self.away())?;
+        let turn = self.reach.election_call();
         let answer = timeout(option.hard_ttl(), call(client, message(question))).await;
         self.read(self.outcome(turn, what, option.hard_ttl(), answer)?.get_ref())
     }

@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! * a node that answers is never kept waiting;
-//! * one that does not is tried at most twice a second after the first second, whoever wants to call it;
+//! * one that does not is tried at most twice a second after the first second, whoever wants to call it; but an election
+//!   asks everybody: it is no retry, comes once in an election timeout, and may need the node that was away until now;
 //! * people are told once that a node is gone, and once that it is back.
 
 use std::collections::BTreeMap;
@@ -81,6 +82,11 @@ impl Reach {
     pub(super) fn call(&self, silence: Duration) -> Option<Call<'_>> {
         let admitted = self.state().admit(Instant::now(), silence, draw()).is_ok();
         admitted.then_some(Call { reach: self, outcome: Outcome::Open })
+    }
+
+    /// A call of an election, which is never kept waiting.
+    pub(super) fn election_call(&self) -> Call<'_> {
+        Call { reach: self, outcome: Outcome::Open }
     }
 
     /// A call now or after one wait, if the node answers by then or it is time for another try.
